@@ -1,0 +1,1 @@
+"""Cohorts of cases: how they lie on disk, what is odd about them, how they are split and prepared."""

@@ -1,0 +1,106 @@
+"""A case: one subject at one session, as named modalities on disk."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.volumes.geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class ScanFile:
+    """One volume on disk, known by its header alone.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder of a DICOM series.
+    geometry
+        Its grid, from the header.
+    channel
+        Position on the fourth axis of a 4-D file; ``None`` for a 3-D one.
+    series_uid
+        DICOM series, where there is one.
+    synthetic
+        Whether a network made it.
+    """
+
+    path: Path
+    geometry: Geometry
+    channel: int | None = None
+    series_uid: str | None = None
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a case that a person should know, as a fixed word and a sentence.
+
+    Words: ``missing_modality grid_mismatch label_candidates empty_label unreadable phantom
+    sheared_affine not_a_volume``.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One subject at one session.
+
+    Parameters
+    ----------
+    id
+        Unique in its cohort and safe as a file name.
+    subject
+        The person; two sessions of one person share it, and no split may part them.
+    modalities
+        Canonical name (:mod:`napari_mmssl.cohorts.modalities`) to file.
+    label
+        The label map, if there is one.
+    clinical
+        Values from the cohort's table: ``age_years``, ``survival_days``, ``survival_observed``, ``class`` ...
+    findings
+        What the layout met while putting the case together.
+    """
+
+    id: str
+    subject: str
+    modalities: dict[str, ScanFile]
+    label: ScanFile | None = None
+    clinical: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A list of cases and the layout they were found in.
+
+    Parameters
+    ----------
+    root
+        The folder or file that was asked for.
+    layout
+        Name of the layout.
+    reasons
+        Why it was taken for that layout, one sentence each.
+    cases
+        Sorted by id.
+    """
+
+    root: Path
+    layout: str
+    reasons: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of all modalities met, sorted."""
+        return tuple(sorted({name for case in self.cases for name in case.modalities}))
+
+    def case(self, case_id: str) -> Case:
+        """Return the case called ``case_id``; ``KeyError`` if there is none."""
+        for case in self.cases:
+            if case.id == case_id:
+                return case
+        raise KeyError(case_id)

@@ -1,0 +1,328 @@
+"""The run folder: the only tie between a computing process and whoever watches it.
+
+Layout and meaning of every file: ``docs/reference/run-folder.md``. Nothing here imports torch,
+so the viewer reads runs with the same code that writes them.
+"""
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_mmssl.atomic import replacing, write_json
+from napari_mmssl.config import read_toml, write_toml
+from napari_mmssl.errors import RunError
+
+#: Version of everything in the folder; a reader refuses newer ones in a sentence.
+FORMAT = 1
+KEPT_PICTURES = 20
+
+State = Literal["starting", "running", "paused", "done", "stopped", "cancelled", "failed"]
+Order = Literal["pause", "stop", "cancel"]
+#: States in which a process is, or should be, at work.
+ACTIVE_STATES = ("starting", "running")
+
+
+@dataclass(frozen=True)
+class Request:
+    """An order left in ``control/`` by a viewer or another shell."""
+
+    id: str
+    order: Order
+
+
+@dataclass(frozen=True)
+class PictureItem:
+    """One thing to look at in a picture.
+
+    Parameters
+    ----------
+    name
+        What the layer or plot is called.
+    kind
+        ``image``, ``labels`` (both ``(z, y, x)``), ``matrix`` ``(N, M)``, ``points`` ``(n, 3)`` or ``lines`` ``(n, 2, 3)``.
+    array
+        The values.
+    affine
+        From array index ``(z, y, x, 1)`` to world RAS mm, for kinds that lie in space.
+    shows
+        One sentence: what a person sees here.
+    """
+
+    name: str
+    kind: Literal["image", "labels", "matrix", "points", "lines"]
+    array: np.ndarray
+    affine: np.ndarray | None
+    shows: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a network made of one case at one step."""
+
+    name: str
+    step: int
+    case: str
+    items: tuple[PictureItem, ...]
+    #: Plain values that belong to the picture, such as the grid of a puzzle.
+    details: dict[str, Any]
+
+
+class RunFolder:
+    """A run on disk; make one with :meth:`create` or :meth:`open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._heartbeat = 0
+
+    # -- starting ---------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, kind: str, config: dict[str, Any]) -> "RunFolder":
+        """Make the folder with its ``run.toml`` and a ``status.json`` that says *starting*.
+
+        Raises
+        ------
+        RunError
+            If ``path`` is a file or a folder that already holds something.
+        """
+        try:
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise RunError(f"'{path}' is not empty; choose another --out, or resume the run that is in it")
+            for name in ("control/done", "checkpoints", "pictures", "weights"):
+                (path / name).mkdir(parents=True)
+        except OSError as error:
+            raise RunError(f"cannot make the run folder '{path}': {error.strerror}") from error
+        run = cls(path)
+        write_toml(path / "run.toml", config)
+        (path / "events.jsonl").touch()
+        run.set_status("starting", kind=kind, step=0, total=0, started_s=time.time())
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open an existing run folder of this or an older format.
+
+        Raises
+        ------
+        RunError
+            If ``path`` is no run folder, or was written by a newer version.
+        """
+        run = cls(path)
+        found = run.status()
+        if found.get("format", 0) > FORMAT:
+            raise RunError(
+                f"'{path}' was written by a newer napari-mmssl (run format {found['format']}, "
+                f"this one reads up to {FORMAT}); update napari-mmssl to open it"
+            )
+        return run
+
+    @staticmethod
+    def is_run(path: Path) -> bool:
+        """Whether ``path`` looks like a run folder."""
+        return (path / "status.json").is_file() and (path / "run.toml").is_file()
+
+    # -- what a reader asks -----------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Return ``status.json``.
+
+        Raises
+        ------
+        RunError
+            If it is missing or unreadable.
+        """
+        path = self.path / "status.json"
+        try:
+            status = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"'{self.path}' is not a run folder: no readable status.json in it") from error
+        if not isinstance(status, dict):
+            raise RunError(f"'{path}' does not hold the status of a run")
+        return status
+
+    def config(self) -> dict[str, Any]:
+        """Return the table in ``run.toml``."""
+        return read_toml(self.path / "run.toml")
+
+    def provenance(self) -> dict[str, Any]:
+        """Return ``run.json``, or an empty table while it is not written yet."""
+        path = self.path / "run.json"
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read '{path}': {error}") from error
+
+    def is_alive(self) -> bool:
+        """Whether the process that wrote the status still runs; on another host, what the status says."""
+        status = self.status()
+        if status["state"] not in ACTIVE_STATES:
+            return False
+        return status["host"] != socket.gethostname() or _process_start(status["pid"]) == status["pid_started"]
+
+    def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Return the events after byte ``offset`` and the offset to ask from next time.
+
+        A line that is still being written is left for the next call.
+        """
+        with (self.path / "events.jsonl").open("rb") as file:
+            if offset > file.seek(0, os.SEEK_END):
+                offset = 0  # A resumed run cut the file.
+            file.seek(offset)
+            chunk = file.read()
+        complete = chunk[: chunk.rfind(b"\n") + 1]
+        return [json.loads(line) for line in complete.splitlines()], offset + len(complete)
+
+    def pictures(self) -> list[Path]:
+        """Return the pictures' ``.json`` files, oldest first."""
+        return sorted((self.path / "pictures").glob("[!.]*.json"))
+
+    def request(self, order: Order) -> str:
+        """Leave an order for the computing process and return its id."""
+        request_id = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+        write_json(self.path / "control" / f"{request_id}.json", {"order": order})
+        return request_id
+
+    # -- what the computing process writes --------------------------------------------------
+
+    def set_status(self, state: State, **fields: Any) -> None:
+        """Replace ``status.json``: ``fields`` are joined to what it held, and the heartbeat goes up."""
+        previous = self.status() if (self.path / "status.json").is_file() else {}
+        self._heartbeat += 1
+        here = {
+            "format": FORMAT,
+            "state": state,
+            "pid": os.getpid(),
+            "pid_started": _process_start(os.getpid()),
+            "host": socket.gethostname(),
+            "heartbeat": self._heartbeat,
+            "updated_s": time.time(),
+        }
+        write_json(self.path / "status.json", previous | here | fields)
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Replace ``run.toml`` by the resolved settings."""
+        write_toml(self.path / "run.toml", config)
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Replace ``run.json``."""
+        write_json(self.path / "run.json", dict(provenance))
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Append an event; ``fields`` must be JSON values (NaN is written as null by the caller)."""
+        line = json.dumps({"v": FORMAT, "kind": kind, "time_s": time.time(), **fields}, allow_nan=False)
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def cut_events_after(self, step: int) -> None:
+        """Drop events of steps later than ``step``: a resumed run writes them anew."""
+        events, _ = self.events()
+        kept = [event for event in events if event.get("step", 0) <= step]
+        with replacing(self.path / "events.jsonl") as aside:
+            aside.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+
+    def pending(self) -> list[Request]:
+        """Return the orders left in ``control/``, oldest first; unreadable ones are ignored."""
+        requests = []
+        for path in sorted((self.path / "control").glob("[!.]*.json")):
+            try:
+                requests.append(Request(path.stem, json.loads(path.read_text(encoding="utf-8"))["order"]))
+            except (OSError, ValueError, KeyError):
+                continue
+        return requests
+
+    def answer(self, request: Request, **fields: Any) -> None:
+        """Say that ``request`` is carried out and move it out of the way."""
+        self.emit("answered", request=request.id, order=request.order, **fields)
+        os.replace(self.path / "control" / f"{request.id}.json", self.path / "control/done" / f"{request.id}.json")
+
+    def clear_requests(self) -> None:
+        """Drop orders left over from an earlier process."""
+        for path in (self.path / "control").glob("*.json"):
+            path.unlink()
+
+    def save_picture(self, picture: Picture) -> None:
+        """Write a picture and drop the oldest beyond :data:`KEPT_PICTURES`."""
+        name = f"{picture.step:08d}-{picture.name}"
+        write_picture(self.path / "pictures" / name, picture)
+        for old in self.pictures()[:-KEPT_PICTURES]:
+            old.unlink()
+            old.with_suffix(".npz").unlink(missing_ok=True)
+        self.emit("picture", step=picture.step, file=f"pictures/{name}.json", case=picture.case)
+
+
+def write_picture(stem: Path, picture: Picture) -> None:
+    """Write ``picture`` as ``<stem>.npz`` and, once that is whole, ``<stem>.json``."""
+    arrays = {f"array_{n}": item.array for n, item in enumerate(picture.items)}
+    with replacing(stem.with_name(stem.name + ".npz")) as aside:
+        np.savez_compressed(aside, **arrays)  # type: ignore[arg-type]
+    items = [
+        {
+            "name": item.name,
+            "kind": item.kind,
+            "array": f"array_{n}",
+            "affine": None if item.affine is None else np.asarray(item.affine, dtype=float).tolist(),
+            "shows": item.shows,
+        }
+        for n, item in enumerate(picture.items)
+    ]
+    write_json(
+        stem.with_name(stem.name + ".json"),
+        {
+            "format": FORMAT,
+            "name": picture.name,
+            "step": picture.step,
+            "case": picture.case,
+            "details": picture.details,
+            "items": items,
+        },
+    )
+
+
+def read_picture(path: Path) -> Picture:
+    """Read the picture whose ``.json`` is ``path``.
+
+    Raises
+    ------
+    RunError
+        If either file is missing or damaged.
+    """
+    try:
+        head = json.loads(path.read_text(encoding="utf-8"))
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+            items = tuple(
+                PictureItem(
+                    item["name"],
+                    item["kind"],
+                    arrays[item["array"]],
+                    None if item["affine"] is None else np.array(item["affine"]),
+                    item["shows"],
+                )
+                for item in head["items"]
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"cannot read the picture '{path}': {error}") from error
+    return Picture(head["name"], head["step"], head["case"], items, head["details"])
+
+
+def _process_start(pid: int) -> float | None:
+    """Return when ``pid`` started (any unit, equal for equal processes), or ``None`` if it does not run.
+
+    A pid alone is not enough: after a reboot another program may have it.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.Error:
+        return None

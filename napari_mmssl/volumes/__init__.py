@@ -1,0 +1,1 @@
+"""Volumes and label maps: where their voxels are, and how they are read and written."""
