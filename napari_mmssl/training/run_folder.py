@@ -167,7 +167,8 @@ class RunFolder:
         status = self.status()
         if status["state"] not in ACTIVE_STATES:
             return False
-        return status["host"] != socket.gethostname() or _process_start(status["pid"]) == status["pid_started"]
+        elsewhere = status["host"] != socket.gethostname()
+        return elsewhere or bool(_process_start(status["pid"]) == status["pid_started"])
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the events after byte ``offset`` and the offset to ask from next time.
