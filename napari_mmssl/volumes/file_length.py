@@ -1,0 +1,50 @@
+"""Whether a file holds as many voxels as its header claims, without taking memory for the claim."""
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+from napari_mmssl.errors import ReadError
+
+#: What deflate reaches at best; a header that claims more than this times the file's size lies.
+MOST_DEFLATED = 1032
+_CHUNK = 1 << 20
+
+
+def ends_early(path: Path, length: int, wanted: int) -> ReadError:
+    """Return the error that says ``path`` holds ``length`` of ``wanted`` bytes."""
+    return ReadError(f"cannot read '{path}': it ends early, with {length} of the {wanted} bytes its header announces")
+
+
+def gzip_length(path: Path, wanted: int, start: int = 0) -> int:
+    """Return how many bytes the gzip stream at byte ``start`` unpacks to, counting no further than ``wanted``.
+
+    gzip ends with the unpacked size (modulo 4 GiB). When that is the wanted one the file is whole, and four bytes
+    were read; otherwise it is cut, packed in several members, or longer than needed, and only counting can tell.
+
+    Raises
+    ------
+    ReadError
+        If the packed data are damaged.
+    """
+    with path.open("rb") as packed:
+        end = packed.seek(0, io.SEEK_END)
+        packed.seek(max(end - 4, 0))
+        if int.from_bytes(packed.read(4), "little") == wanted % (1 << 32):
+            return wanted
+        packed.seek(start)
+        return _count(path, packed, wanted)
+
+
+def _count(path: Path, packed: io.BufferedReader, wanted: int) -> int:
+    length = 0
+    try:
+        with gzip.GzipFile(fileobj=packed, mode="rb") as unpacked:
+            while length < wanted and (chunk := unpacked.read(min(_CHUNK, wanted - length))):
+                length += len(chunk)
+    except EOFError:
+        return length
+    except (OSError, zlib.error) as error:
+        raise ReadError(f"cannot read '{path}': its packed data are damaged") from error
+    return length

@@ -1,0 +1,164 @@
+"""What the header of an image file says, and how trouble with a file is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_mmssl.errors import GeometryError, MmsslError, ReadError
+from napari_mmssl.volumes.geometry import Affine, Geometry
+
+#: Marks a file whose voxels a network made; stands in the header's description.
+SYNTHETIC_MARK = "MMSSL SYNTHETIC"
+
+
+class NotAVolumeError(ReadError):
+    """A sound file that holds something else than one 3-D volume of plain numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What is known of an image file before a voxel is read.
+
+    Parameters
+    ----------
+    geometry
+        Grid of one 3-D volume of the file.
+    channels
+        Size of the fourth axis; ``None`` for a 3-D (or 2-D) file.
+    dtype
+        Type of the voxels as stored, before any rescaling, in native byte order.
+    description
+        Free text of the header; empty if there is none.
+    """
+
+    geometry: Geometry
+    channels: int | None
+    dtype: np.dtype
+    description: str
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the file says that a network made it."""
+        return SYNTHETIC_MARK in self.description
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong in the block into one sentence that names ``path``.
+
+    Raises
+    ------
+    ReadError
+        For every exception that is not already one of ours.
+    GeometryError
+        If the grid is impossible.
+    """
+    try:
+        yield
+    except GeometryError as error:
+        raise GeometryError(f"cannot read '{path}': {error}") from error
+    except MmsslError:
+        raise
+    except MemoryError as error:
+        raise ReadError(f"cannot read '{path}': there is not enough memory for it") from error
+    # nibabel and SimpleITK raise nearly everything on damaged files, and none of it may reach a person raw.
+    except Exception as error:
+        raise ReadError(f"cannot read '{path}': {_first_sentence(error)}") from error
+
+
+def grid_of(path: Path, shape_xyz: tuple[int, ...], affine: Affine) -> tuple[Geometry, int | None]:
+    """Return the grid of one volume and the number of channels of a file with these axes.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    shape_xyz
+        Sizes of the file's axes, fastest first: 2, 3 or 4 of them, or more if the rest are 1.
+    affine
+        Our affine (array columns, RAS+) of a 3-D volume of the file.
+
+    Raises
+    ------
+    NotAVolumeError
+        If there are fewer than two axes, or more than four that matter.
+    GeometryError
+        If the grid is impossible.
+    """
+    sizes = [int(size) for size in shape_xyz]
+    while len(sizes) > 3 and sizes[-1] == 1:
+        sizes.pop()
+    if not 2 <= len(sizes) <= 4:
+        raise NotAVolumeError(
+            f"cannot read '{path}': it has axes of {' x '.join(map(str, sizes))}; a slice (2 axes), a volume (3) or a series of volumes (4)"
+            " can be read"
+        )
+    if len(sizes) == 2:
+        sizes.append(1)
+        affine = with_slice_thickness(affine)
+    channels = sizes[3] if len(sizes) == 4 else None
+    if channels is not None and channels < 1:
+        raise GeometryError(f"the fourth axis has {channels} volumes")
+    return Geometry((sizes[2], sizes[1], sizes[0]), affine), channels
+
+
+def with_slice_thickness(affine: Affine) -> Affine:
+    """Return ``affine`` with a through-plane step of 1 mm if it has none, as 2-D files may."""
+    if not np.isfinite(affine).all() or np.linalg.norm(affine[:3, 0]) > 0:
+        return affine
+    # Columns are (z, y, x); x cross y points along z.
+    normal = np.cross(affine[:3, 2], affine[:3, 1])
+    length = np.linalg.norm(normal)
+    if length == 0:
+        return affine
+    thick = affine.copy()
+    thick[:3, 0] = normal / length
+    return thick
+
+
+def check_channel(path: Path, header: Header, channel: int | None) -> None:
+    """Refuse a ``channel`` that the file does not have, or none where one must be chosen.
+
+    Raises
+    ------
+    NotAVolumeError
+        If one of several volumes must be chosen; says how many there are.
+    ReadError
+        If there is no such channel.
+    """
+    if header.channels is None:
+        if channel not in (None, 0):
+            raise ReadError(f"channel {channel} of '{path}' was asked for, and it is one 3-D volume")
+    elif channel is None:
+        raise NotAVolumeError(
+            f"'{path}' is 4-D and holds {header.channels} volumes; say which one (channel 0 to {header.channels - 1})"
+        )
+    elif not 0 <= channel < header.channels:
+        raise ReadError(f"channel {channel} of '{path}' was asked for, and it holds 0 to {header.channels - 1}")
+
+
+def intensities(array: np.ndarray) -> np.ndarray:
+    """Return ``array`` contiguous, in native byte order, with all float types but float32 made float32.
+
+    Whole numbers keep their type. The seventh digit of an intensity carries nothing, and float64 volumes of
+    a cohort fill the memory twice as fast.
+    """
+    if array.dtype == bool:
+        return np.ascontiguousarray(array, dtype=np.uint8)
+    if np.issubdtype(array.dtype, np.floating):
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(array, dtype=np.float32)
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _first_sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    # SimpleITK puts the reason on the last line, behind the name of the C++ class.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return f"the file is damaged ({type(error).__name__})"
+    return lines[-1].rstrip(".")

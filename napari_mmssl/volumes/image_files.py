@@ -1,0 +1,205 @@
+"""Read and write volumes and label maps, whatever the file format.
+
+NIfTI goes through nibabel, because SimpleITK refuses sheared affines and loses digits; NRRD and MetaImage go
+through SimpleITK. No exception of either leaves this package: a person gets one sentence that names the file.
+"""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from napari_mmssl.atomic import replacing
+from napari_mmssl.errors import MmsslError, ReadError, WriteError
+from napari_mmssl.volumes.header import SYNTHETIC_MARK, Header, NotAVolumeError
+from napari_mmssl.volumes.label_classes import read_classes, write_classes
+from napari_mmssl.volumes.volume import LabelMap, Volume
+
+__all__ = [
+    "SUFFIXES",
+    "SYNTHETIC_MARK",
+    "Header",
+    "NotAVolumeError",
+    "classes_file",
+    "is_image",
+    "read_header",
+    "read_label_map",
+    "read_volume",
+    "stem",
+    "write_label_map",
+    "write_volume",
+]
+
+#: Endings of the files that can be read. ``.hdr`` stands for the pair with its ``.img``, which is one volume.
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
+_NIFTI = (".nii.gz", ".nii", ".hdr")
+_WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name of ``path`` ends like a file that can be read; hidden files do not count."""
+    return not path.name.startswith(".") and _suffix(path) is not None
+
+
+def stem(path: Path) -> str:
+    """Return the name of ``path`` without its ending, ``.nii.gz`` being one ending."""
+    return path.name[: len(path.name) - len(_suffix(path) or path.suffix)]
+
+
+def classes_file(path: Path) -> Path:
+    """Return where the names and colours of the classes of the label map ``path`` lie."""
+    return path.with_name(f"{stem(path)}.labels.json")
+
+
+def read_header(path: Path) -> Header:
+    """Read what ``path`` says of itself; no voxel is loaded.
+
+    A file that is shorter than its header announces is found here already, at the cost of a look at its end.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing, cut, of another format, or holds something else than plain numbers.
+    GeometryError
+        If its affine is NaN or singular or an axis is empty.
+    """
+    header: Header = _family(path).read_header(path)
+    return header
+
+
+def read_volume(path: Path, channel: int | None = None) -> Volume:
+    """Read one 3-D volume, with the header's rescaling applied.
+
+    Whole numbers keep their type if there is nothing to rescale; everything else becomes float32. A 2-D file
+    becomes a volume of one slice. NaN voxels stay NaN.
+
+    Parameters
+    ----------
+    path
+        The file.
+    channel
+        Position on the fourth axis, counted from 0; ``None`` for a 3-D file.
+
+    Raises
+    ------
+    ReadError
+        As :func:`read_header`, and if ``channel`` is missing for a 4-D file or not in it.
+    GeometryError
+        As :func:`read_header`.
+
+    See Also
+    --------
+    write_volume : the inverse.
+    """
+    header, array = _family(path).read_array(path, channel)
+    return Volume(array, header.geometry, header.synthetic)
+
+
+def read_label_map(path: Path, channel: int | None = None) -> LabelMap:
+    """Read a label map, with the names of its classes if a ``<stem>.labels.json`` lies beside it.
+
+    Float files are taken when every voxel holds a whole number.
+
+    Raises
+    ------
+    ReadError
+        As :func:`read_volume`, and if a voxel is no whole number.
+    GeometryError
+        As :func:`read_header`.
+
+    See Also
+    --------
+    write_label_map : the inverse.
+    """
+    header, array = _family(path).read_array(path, channel)
+    return LabelMap(_whole(path, array), header.geometry, read_classes(classes_file(path)))
+
+
+def write_volume(path: Path, volume: Volume, description: str = "") -> None:
+    """Write ``volume`` where it lies in the world; a synthetic one is marked in the header.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha``; replaced in one step.
+    volume
+        What to write.
+    description
+        Text for the header; NIfTI keeps 80 letters.
+
+    Raises
+    ------
+    WriteError
+        If the ending is another, the folder cannot be written, or the format cannot hold the grid.
+
+    See Also
+    --------
+    read_volume : the inverse.
+    """
+    if volume.synthetic and SYNTHETIC_MARK not in description:
+        description = f"{SYNTHETIC_MARK} {description}".strip()
+    _write(path, volume.array, volume, description)
+
+
+def write_label_map(path: Path, label_map: LabelMap) -> None:
+    """Write ``label_map`` in the smallest whole-number type, and its classes to ``<stem>.labels.json``.
+
+    Raises
+    ------
+    WriteError
+        As :func:`write_volume`.
+
+    See Also
+    --------
+    read_label_map : the inverse.
+    """
+    array = label_map.array
+    smallest = np.result_type(np.min_scalar_type(array.min()), np.min_scalar_type(array.max()))
+    _write(path, array.astype(smallest), label_map, "")
+    if label_map.classes:
+        write_classes(classes_file(path), label_map.classes)
+    else:
+        # Names of an earlier label map of this name would now be wrong.
+        classes_file(path).unlink(missing_ok=True)
+
+
+def _write(path: Path, array: np.ndarray, placed: Volume | LabelMap, description: str) -> None:
+    if _suffix(path) not in _WRITABLE:
+        raise WriteError(f"cannot write '{path}': name it {', '.join(_WRITABLE[:-1])} or {_WRITABLE[-1]}")
+    with replacing(path) as aside:
+        try:
+            _family(path).write_array(aside, array, placed.geometry, description)
+        except (OSError, MmsslError):
+            raise
+        # As in reading: neither library says what it may raise.
+        except Exception as error:
+            raise WriteError(f"cannot write '{path}': {error}") from error
+
+
+def _suffix(path: Path) -> str | None:
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix), None)
+
+
+def _family(path: Path) -> ModuleType:
+    """Return the module that reads and writes files of this name; imported late, since folders need only names."""
+    suffix = _suffix(path)
+    if suffix in _NIFTI or path.suffix.lower() == ".img":
+        from napari_mmssl.volumes import nifti_files
+
+        return nifti_files
+    if suffix is None:
+        raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
+    from napari_mmssl.volumes import itk_files
+
+    return itk_files
+
+
+def _whole(path: Path, array: np.ndarray) -> np.ndarray:
+    if np.issubdtype(array.dtype, np.integer):
+        return array
+    if not np.isfinite(array).all() or (array != np.round(array)).any():
+        raise ReadError(f"'{path}' is no label map: it holds values between the whole numbers")
+    if np.abs(array).max() > np.iinfo(np.int32).max:
+        raise ReadError(f"'{path}' is no label map: it holds values beyond {np.iinfo(np.int32).max}")
+    return array.astype(np.int32)

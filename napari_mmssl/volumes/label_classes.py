@@ -1,0 +1,45 @@
+"""What the values of a label map mean: names and colours, in a small file beside it."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.atomic import write_json
+from napari_mmssl.errors import ReadError
+from napari_mmssl.volumes.volume import LabelClass
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def read_classes(path: Path) -> tuple[LabelClass, ...]:
+    """Read the classes from ``path`` (``<stem>.labels.json``); empty if there is no such file.
+
+    Raises
+    ------
+    ReadError
+        If the file is there and is not a list of classes.
+    """
+    if not path.exists():
+        return ()
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(_one_class(entry) for entry in data["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReadError(f"cannot read the class names in '{path}'; mend or delete that file") from error
+    if len({one.value for one in classes}) < len(classes):
+        raise ReadError(f"cannot read the class names in '{path}': a value is named twice")
+    return classes
+
+
+def write_classes(path: Path, classes: Sequence[LabelClass]) -> None:
+    """Write ``classes`` to ``path``; the inverse of :func:`read_classes`."""
+    write_json(path, {"classes": [{"value": c.value, "name": c.name, "colour": c.colour} for c in classes]})
+
+
+def _one_class(entry: Any) -> LabelClass:
+    value, name, colour = entry["value"], entry["name"], entry["colour"]
+    if type(value) is not int or not isinstance(name, str) or not _COLOUR.fullmatch(colour):
+        raise ValueError(f"not a class: {entry!r}")
+    return LabelClass(value, name, colour)

@@ -1,0 +1,131 @@
+"""NIfTI files, through nibabel: headers by themselves, one channel at a time, affines exactly as stored."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.imageglobals import logger as _nibabel_logger
+
+from napari_mmssl.errors import ReadError
+from napari_mmssl.volumes.file_length import ends_early, gzip_length
+from napari_mmssl.volumes.geometry import Affine, Geometry, from_nifti, to_nifti
+from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, grid_of, intensities, reading
+
+#: ``xyzt_units`` may say metres or microns; the world of this package is in millimetres.
+_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_DESCRIPTION_BYTES = 80
+
+
+class _Quiet(logging.Filter):
+    """Drops nibabel's remarks on headers while this thread reads; ours are the findings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(self.here, "quiet", False)
+
+    @contextmanager
+    def hush(self) -> Iterator[None]:
+        self.here.quiet = True
+        try:
+            yield
+        finally:
+            self.here.quiet = False
+
+
+_quiet = _Quiet()
+_nibabel_logger.addFilter(_quiet)
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a NIfTI file and make sure that the file is as long as it says.
+
+    Raises
+    ------
+    ReadError
+        If it is no NIfTI file, holds complex or colour voxels, has five axes or is cut short.
+    GeometryError
+        If the affine is NaN or singular or an axis is empty.
+    """
+    with reading(path), _quiet.hush():
+        return _header_of(path, _open(path))
+
+
+def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
+    """Read one volume ``(z, y, x)``, with the header's slope applied, and the header.
+
+    Raises
+    ------
+    ReadError
+        As :func:`read_header`, and if ``channel`` is not in the file or must be chosen.
+    """
+    with reading(path), _quiet.hush():
+        image = _open(path)
+        header = _header_of(path, image)
+        check_channel(path, header, channel)
+        voxels = np.asanyarray(image.dataobj if header.channels is None else image.dataobj[:, :, :, channel])
+        z, y, x = header.geometry.shape
+        return header, intensities(voxels.reshape(x, y, z, order="F").T)
+
+
+def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: str) -> None:
+    """Write ``array`` ``(z, y, x)`` with both forms of the affine set; the inverse of :func:`read_array`.
+
+    A sheared affine goes into the sform alone: the qform cannot hold it, and a second, wrong place is worse
+    than none.
+    """
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    elif array.dtype == np.float16:  # which NIfTI does not know
+        array = array.astype(np.float32)
+    affine = to_nifti(geometry.affine)
+    image = nib.Nifti1Image(array.T, affine, dtype=array.dtype)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="unknown" if geometry.is_sheared else "scanner")
+    image.header["descrip"] = description.encode("ascii", "replace")[:_DESCRIPTION_BYTES]
+    nib.save(image, path)
+
+
+def _open(path: Path) -> Any:
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Pair):
+        raise ReadError(
+            f"cannot read '{path}': it is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not say"
+            " for certain where its voxels are; convert it to NIfTI"
+        )
+    return image
+
+
+def _header_of(path: Path, image: Any) -> Header:
+    dtype = image.get_data_dtype()
+    if not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
+        what = "complex numbers" if np.issubdtype(dtype, np.complexfloating) else "colours"
+        raise NotAVolumeError(f"cannot read '{path}': its voxels are {what}, and plain numbers are needed")
+    geometry, channels = _grid(path, image)
+    n_voxels = int(np.prod([int(size) for size in image.shape], dtype=object))
+    _check_length(image, int(image.dataobj.offset) + n_voxels * dtype.itemsize)
+    description = bytes(image.header["descrip"]).partition(b"\0")[0].decode("latin-1").strip()
+    return Header(geometry, channels, dtype.newbyteorder("="), description)
+
+
+def _grid(path: Path, image: Any) -> tuple[Geometry, int | None]:
+    with np.errstate(all="ignore"):
+        affine: Affine = from_nifti(image.affine)
+    scale = _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    return grid_of(path, image.shape, np.diag([scale, scale, scale, 1.0]) @ affine)
+
+
+def _check_length(image: Any, n_bytes: int) -> None:
+    """Refuse a file that holds fewer than ``n_bytes``, without taking memory for what its header claims."""
+    path = Path(image.file_map["image"].filename)
+    length = gzip_length(path, n_bytes) if path.suffix.lower() == ".gz" else path.stat().st_size
+    if length < n_bytes:
+        raise ends_early(path, length, n_bytes)
