@@ -1,0 +1,60 @@
+import pytest
+
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.tasks.convention_choice import choose
+
+
+def cohort(*values: set[int]) -> dict[str, set[int]]:
+    return {f"case-{n}": met for n, met in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("values", "layout", "modalities", "name"),
+    [
+        (cohort({0, 1}, {0, 1}, {0}), "folder_per_case", (), "lesion"),
+        (cohort({0, 1, 2, 4}, {0, 1, 2}, {0, 2, 4}, set()), "brats2018", (), "brats2018"),
+        (cohort({1, 2, 4}), "folder_per_case", (), "brats2018"),
+        (cohort({1, 2}), "brats2020", (), "brats2018"),
+        (cohort({1, 2, 3}, {2}), "brats2023", (), "brats2023"),
+        (cohort({0, 1, 2, 3}), "msd", ("t1", "t1ce", "t2", "flair"), "msd_task01"),
+        (cohort({0, 1, 2}), "msd", ("t2", "adc"), "prostate_zones"),
+        (cohort({0, 1, 2}), "msd", ("ct",), "values"),
+        (cohort({1, 2, 3}), "brats2021", (), "values"),
+        (cohort({1, 2, 3}), "folder_per_case", (), "values"),
+        (cohort({1, 2}), "folder_per_case", ("t2", "adc"), "values"),
+        (cohort({1, 2, 3, 4}), "brats2023", (), "values"),
+        (cohort({5, 6}, {5}), "folder_per_case", (), "values"),
+    ],
+)
+def test_a_coding_is_chosen_with_its_reason(values, layout, modalities, name):
+    convention, reason = choose(values, layout, modalities)
+    assert convention.name == name
+    assert reason.startswith("the label maps hold ")
+    assert all(str(value) in reason for value in set().union(*values.values()) - {0})
+
+
+def test_an_unknown_coding_keeps_every_value_as_a_class():
+    convention, reason = choose(cohort({2, 5}, {3}), "folder_per_case")
+    assert [(c.value, c.name) for c in convention.classes] == [(2, "label 2"), (3, "label 3"), (5, "label 5")]
+    assert "a class of its own" in reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        cohort({1, 2, 4}, {1, 2, 3}),
+        cohort({1, 2, 4}, {1}),
+        cohort({1, 2}, {0, 1}, {0}),
+        cohort({1}, {255}),
+        cohort({1, 2, 4}, {1, 2, 3}, {1, 2}, {1}),
+    ],
+)
+def test_cases_coded_differently_are_refused_with_the_way_out(values):
+    with pytest.raises(ConfigError, match=r"coded differently: 'case-\d' holds .* and 'case-\d' .*--regions lesion"):
+        choose(values, "folder_per_case")
+
+
+@pytest.mark.parametrize("values", [{}, cohort({0}, set())])
+def test_a_cohort_without_labels_is_refused(values):
+    with pytest.raises(ConfigError, match="nothing to learn from"):
+        choose(values, "folder_per_case")
