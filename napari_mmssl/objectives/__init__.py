@@ -1,0 +1,111 @@
+"""Self-supervised objectives (pretext tasks), one file each, and the recipes that mix them.
+
+An objective never calls the encoder. It says which views of a batch it wants encoded; the step
+encodes each distinct view once and hands the features to every objective that asked, so that a
+mix costs what its distinct views cost.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from torch import Tensor, nn
+
+from napari_mmssl.config import Settings
+from napari_mmssl.networks.encoders import Encoder
+from napari_mmssl.pictures import PictureItem
+from napari_mmssl.registry import Registry
+from napari_mmssl.sampling.batch import PatchBatch
+
+C = TypeVar("C", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an objective asks of the sampler.
+
+    Parameters
+    ----------
+    modalities
+        Least number of modalities a subject must have.
+    subjects
+        Least number of distinct subjects in a batch.
+    placement
+        ``random`` patches inside the body, or the ``whole`` body in one patch.
+    """
+
+    modalities: int = 1
+    subjects: int = 1
+    placement: Literal["random", "whole"] = "random"
+
+
+@dataclass(frozen=True)
+class Views:
+    """Network inputs by name, and whatever the objective must remember until the losses.
+
+    Equal names mean equal inputs: such a view is encoded once for all objectives.
+    """
+
+    inputs: Mapping[str, Tensor]
+    memory: Any = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Named terms to minimise (scalars with a gradient) and numbers to report."""
+
+    terms: Mapping[str, Tensor]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+#: Features of one view: the encoder's pyramid, finest level first.
+Features = Mapping[str, list[Tensor]]
+
+
+class Objective(nn.Module, ABC, Generic[C]):
+    """A self-supervised objective: a module in four parts.
+
+    Heads, decoders and learned templates belong to the objective and are saved with it.
+
+    Parameters
+    ----------
+    settings
+        Of the class given by :attr:`settings_class`.
+    encoder
+        Only what it declares may be used (channels, strides); never its ``forward``.
+    vocabulary
+        Names of the modalities in every batch.
+    patch
+        Shape of the patches, for heads that depend on it.
+    """
+
+    settings_class: ClassVar[type[Settings]]
+
+    def __init__(self, settings: C, encoder: Encoder, vocabulary: tuple[str, ...], patch: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.settings = settings
+
+    @classmethod
+    @abstractmethod
+    def needs(cls, settings: C) -> Needs:
+        """Return what the sampler must provide."""
+
+    @abstractmethod
+    def views(self, batch: PatchBatch) -> Views:
+        """Return the network inputs ``(n, 1, d, h, w)`` this objective wants encoded.
+
+        All chance comes from ``batch.seed``; in evaluation mode (``self.training`` false) nothing
+        but the task itself is left to chance.
+        """
+
+    @abstractmethod
+    def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
+        """Return the loss terms and metrics, given the features of every view asked for."""
+
+    @abstractmethod
+    def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
+        """Return what a person should see of the first sample, and plain details to go with it."""
+
+
+objectives: Registry[type[Objective[Any]]] = Registry("objective", "napari_mmssl.objectives")

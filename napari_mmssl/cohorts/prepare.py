@@ -1,0 +1,238 @@
+"""Prepare cases for a network: one axis order, one spacing, the body alone, comparable intensities.
+
+numpy and scipy only: the viewer builds its puzzles from the same prepared cases.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from napari_mmssl.atomic import write_json
+from napari_mmssl.cohorts.case import Case, ScanFile
+from napari_mmssl.cohorts.reading import read_label, read_scan
+from napari_mmssl.errors import GeometryError, WriteError
+from napari_mmssl.volumes.foreground import bounding_box, find_foreground
+from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical
+from napari_mmssl.volumes.resample import cropped, resample, with_spacing
+
+#: Goes up whenever a prepared case would come out differently.
+PREPARED_VERSION = 1
+_MARGIN = 2
+_CLIP = 5.0
+
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """One case as a network sees it.
+
+    Parameters
+    ----------
+    id, subject
+        As in the case.
+    modalities
+        Names of the channels of ``volumes``.
+    volumes
+        Intensities ``(K, D, H, W)`` float32, about -5 to 5, 0 outside the body; axes run to S, A, R.
+    foreground
+        Where any modality shows the body; ``(D, H, W)`` boolean.
+    label
+        Label values as in the file, ``(D, H, W)``, or ``None``.
+    geometry
+        The prepared grid.
+    source
+        The grid of the files, to which results go back.
+    """
+
+    id: str
+    subject: str
+    modalities: tuple[str, ...]
+    volumes: np.ndarray
+    foreground: np.ndarray
+    label: np.ndarray | None
+    geometry: Geometry
+    source: Geometry
+
+    @property
+    def reorientation(self) -> Reorientation:
+        """From the file's axis order to the prepared one."""
+        return to_canonical(self.source)
+
+
+def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = True) -> PreparedCase:
+    """Read and prepare ``case``.
+
+    Parameters
+    ----------
+    case
+        Its modalities must lie on one grid.
+    spacing_mm
+        Spacing along (S, A, R) to resample to; ``None`` keeps the case's own.
+    with_label
+        Whether to read the label map too.
+
+    Raises
+    ------
+    GeometryError
+        If the modalities, or the label map, lie on different grids.
+    ReadError
+        If a file cannot be read.
+    """
+    names = tuple(sorted(case.modalities))
+    check_one_grid(case, with_label=with_label)
+    source = case.modalities[names[0]].geometry
+    turn = to_canonical(source)
+    canonical = turn.apply_to(source)
+    target = canonical if spacing_mm is None else with_spacing(canonical, spacing_mm)
+    raw = [turn.apply(read_scan(case.modalities[name]).array) for name in names]
+    masks = [find_foreground(array) for array in raw]
+    volumes = [resample(_normalised(array, mask), canonical, target) for array, mask in zip(raw, masks, strict=True)]
+    foreground = resample(np.logical_or.reduce(masks).astype(np.float32), canonical, target) >= 0.5
+    label = None
+    if with_label and case.label is not None:
+        label = resample(turn.apply(read_label(case.label).array), canonical, target, order=0)
+    box = bounding_box(foreground, _MARGIN)
+    return PreparedCase(
+        case.id,
+        case.subject,
+        names,
+        np.stack([volume[box] for volume in volumes]).astype(np.float32),
+        foreground[box],
+        None if label is None else np.ascontiguousarray(label[box]),
+        cropped(target, box),
+        source,
+    )
+
+
+def check_one_grid(case: Case, *, with_label: bool = True) -> None:
+    """Raise :class:`GeometryError` unless all of a case's files lie on one grid."""
+    files: dict[str, ScanFile] = dict(case.modalities)
+    if with_label and case.label is not None:
+        files["label"] = case.label
+    first, *others = files
+    for name in others:
+        one, other = files[first].geometry, files[name].geometry
+        if not one.same_grid(other):
+            raise GeometryError(
+                f"case '{case.id}': '{name}' has {_grid_words(other)}, '{first}' has {_grid_words(one)}; "
+                "resample them to one grid first"
+            )
+
+
+def _grid_words(geometry: Geometry) -> str:
+    shape = "x".join(str(n) for n in geometry.shape)
+    spacing = "x".join(f"{edge:.3g}" for edge in geometry.spacing_mm)
+    return f"{shape} voxels of {spacing} mm ({geometry.orientation})"
+
+
+def _normalised(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return z-scores over the foreground, outliers clipped, 0 outside it."""
+    values = array[mask].astype(np.float32)
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, (0.5, 99.5)) if values.size else (0.0, 1.0)
+    core = values[(values >= low) & (values <= high)]
+    mean, spread = (float(core.mean()), float(core.std())) if core.size else (0.0, 1.0)
+    scores = (np.nan_to_num(array.astype(np.float32)) - mean) / (spread or 1.0)
+    return np.where(mask, np.clip(scores, -_CLIP, _CLIP), np.float32(0))
+
+
+# -- the cache on disk ----------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Return where prepared cases are kept: ``$MMSSL_HOME/cache`` or the user's cache folder."""
+    home = os.environ.get("MMSSL_HOME")
+    return Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("napari-mmssl"))
+
+
+def prepare_cohort(
+    cases: Sequence[Case],
+    spacing_mm: Spacing | None,
+    *,
+    with_label: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[PreparedCase]:
+    """Prepare ``cases``, keeping the results on disk; arrays are mapped from there, not held in memory.
+
+    Parameters
+    ----------
+    cases, spacing_mm, with_label
+        As in :func:`prepare_case`.
+    progress
+        Called with (cases done, cases in all).
+    """
+    prepared = []
+    for done, case in enumerate(cases, start=1):
+        prepared.append(_cached(case, spacing_mm, with_label))
+        progress(done, len(cases))
+    return prepared
+
+
+def _cached(case: Case, spacing_mm: Spacing | None, with_label: bool) -> PreparedCase:
+    folder = cache_folder() / "prepared" / _key(case, spacing_mm, with_label)
+    if not (folder / "case.json").is_file():
+        _store(prepare_case(case, spacing_mm, with_label=with_label), folder)
+    return _load(folder, case)
+
+
+def _key(case: Case, spacing_mm: Spacing | None, with_label: bool) -> str:
+    files = dict(case.modalities)
+    if with_label and case.label is not None:
+        files["label"] = case.label
+    told = [PREPARED_VERSION, spacing_mm]
+    for name, scan in sorted(files.items()):
+        stat = scan.path.stat()
+        told.append([name, str(scan.path.resolve()), scan.channel, stat.st_size, stat.st_mtime_ns])
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+
+def _store(prepared: PreparedCase, folder: Path) -> None:
+    """Write aside and rename, so that two processes preparing one case do not meet half of it."""
+    aside = folder.with_name(f".{os.getpid()}-{folder.name}")
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+        np.save(aside / "volumes.npy", prepared.volumes)
+        np.save(aside / "foreground.npy", prepared.foreground)
+        if prepared.label is not None:
+            np.save(aside / "label.npy", prepared.label)
+        write_json(
+            aside / "case.json",
+            {
+                "modalities": prepared.modalities,
+                "geometry": _geometry_table(prepared.geometry),
+                "source": _geometry_table(prepared.source),
+            },
+        )
+        if not folder.exists():
+            os.replace(aside, folder)
+    except OSError as error:
+        raise WriteError(f"cannot keep prepared cases in '{folder.parent}': {error.strerror}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _load(folder: Path, case: Case) -> PreparedCase:
+    head = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    has_label = (folder / "label.npy").is_file()
+    return PreparedCase(
+        case.id,
+        case.subject,
+        tuple(head["modalities"]),
+        np.load(folder / "volumes.npy", mmap_mode="r"),
+        np.load(folder / "foreground.npy", mmap_mode="r"),
+        np.load(folder / "label.npy", mmap_mode="r") if has_label else None,
+        Geometry(tuple(head["geometry"]["shape"]), np.array(head["geometry"]["affine"])),
+        Geometry(tuple(head["source"]["shape"]), np.array(head["source"]["affine"])),
+    )
+
+
+def _geometry_table(geometry: Geometry) -> dict[str, list[float]]:
+    return {"shape": list(geometry.shape), "affine": geometry.affine.tolist()}

@@ -1,0 +1,48 @@
+"""The expanding half of a U-Net, on the pyramid of any encoder."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_mmssl.networks.blocks import ResidualBlock, group_norm
+from napari_mmssl.networks.encoders import Encoder
+
+
+class UNetDecoder(nn.Module):
+    """From a feature pyramid to one map per class at the size of the patch.
+
+    Parameters
+    ----------
+    encoder
+        Only its declared ``channels`` are used.
+    out_channels
+        Number of maps.
+    """
+
+    def __init__(self, encoder: Encoder, out_channels: int) -> None:
+        super().__init__()
+        fine_to_coarse = list(zip(encoder.channels, encoder.channels[1:], strict=False))
+        self.steps = nn.ModuleList(_Step(coarse, fine) for fine, coarse in reversed(fine_to_coarse))
+        self.norm = group_norm(encoder.channels[0])
+        self.output = nn.Conv3d(encoder.channels[0], out_channels, 1)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return logits ``(B, out_channels, D, H, W)`` from a pyramid, finest level first."""
+        *skips, current = features
+        for step, skip in zip(self.steps, reversed(skips), strict=True):
+            current = step(current, skip)
+        logits: Tensor = self.output(functional.relu(self.norm(current)))
+        return logits
+
+
+class _Step(nn.Module):
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.shrink = nn.Conv3d(coarse, fine, 1)
+        self.join = nn.Conv3d(2 * fine, fine, 3, padding=1)
+        self.refine = ResidualBlock(fine)
+
+    def forward(self, current: Tensor, skip: Tensor) -> Tensor:
+        # Upsampling to the skip's own size serves odd shapes; shrinking first keeps it cheap.
+        grown = functional.interpolate(self.shrink(current), size=skip.shape[2:], mode="trilinear", align_corners=False)
+        return self.refine(self.join(torch.cat([grown, skip], dim=1)))  # type: ignore[no-any-return]

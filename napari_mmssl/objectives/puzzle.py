@@ -1,0 +1,199 @@
+"""Multimodal jigsaw puzzles, solved with the Sinkhorn operator."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from napari_mmssl.config import Settings
+from napari_mmssl.networks.encoders import Encoder
+from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
+from napari_mmssl.ops.permutations import as_matrix, kendall_tau, shuffle
+from napari_mmssl.ops.puzzle_pictures import picture_puzzle
+from napari_mmssl.ops.puzzles import Mode, PuzzleDraw, cut_puzzle, draw_puzzle
+from napari_mmssl.ops.sinkhorn import doubly_stochastic_error, match_tiles, soft_permutation
+from napari_mmssl.ops.tiles import Grid
+from napari_mmssl.pictures import PictureItem
+from napari_mmssl.randomness import counted_rng, counted_seed
+from napari_mmssl.sampling.batch import PatchBatch
+
+#: Tiles with less body than this are interchangeable and are not scored.
+FOREGROUND_SHARE = 0.05
+
+
+class PuzzleSettings(Settings):
+    """Settings of the multimodal puzzle."""
+
+    grid: Grid = Field((3, 3, 3), title="Grid", description="Tiles along (z, y, x); 1 leaves an axis uncut")
+    placement: Literal["random", "whole"] = Field(
+        "random",
+        title="Placement",
+        description="random: crops inside the body; whole: the body in one patch, which is solved in seconds",
+    )
+    mode: Mode = Field(
+        "mixed", title="Modalities", description="mixed: any at each tile; single: one throughout; pair: two"
+    )
+    jitter: int = Field(2, ge=0, le=16, title="Gap", description="Voxels by which a tile is smaller than its cell")
+    intensity_jitter: float = Field(0.1, ge=0, le=1, title="Intensity jitter", description="Relative, for each tile")
+    temperature: float = Field(0.5, gt=0, le=10, title="Temperature", description="Towards 0: a hard permutation")
+    rounds: int = Field(20, ge=1, le=1000, title="Sinkhorn rounds", description="Row and column normalisations")
+    gumbel_noise: float = Field(0.0, ge=0, le=5, title="Gumbel noise", description="Noise on the scores; 0 is off")
+    reconstruction_weight: float = Field(1.0, ge=0, title="Weight of the picture error (the paper's loss)")
+    matching_weight: float = Field(
+        1.0, ge=0, title="Weight of the cross-entropy on the permutation", description="0 is the paper's loss alone"
+    )
+    context_layers: int = Field(
+        2, ge=0, le=8, title="Context layers", description="Attention among the tiles; 0 scores each tile alone"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Puzzles:
+    """The puzzles of one batch: what was drawn, the ordered tiles, and how much body each place shows."""
+
+    draws: list[PuzzleDraw]
+    ordered: Tensor  # (B, N, d, h, w)
+    shuffled: Tensor  # (B, N, d, h, w)
+    body: Tensor  # (B, N), share of body at each place
+
+
+@objectives.register(
+    "puzzle",
+    summary="Restore shuffled tiles of mixed modalities; the permutation is inferred with the Sinkhorn operator",
+    source="Taleb et al., arXiv:1912.05396, section 3",
+)
+class Puzzle(Objective[PuzzleSettings]):
+    """Multimodal jigsaw puzzles.
+
+    Each tile is encoded alone with shared weights and pooled to a vector; the vectors look at each other
+    through a few attention layers without positions (so the answer does not depend on the order in which
+    tiles are given), and a linear layer scores every tile at every place. The loss is the mean squared
+    error between the restored and the ordered tiles, ``|| S^T P - P* ||^2`` (the paper's), and the
+    cross-entropy of the scores after Sinkhorn against the true permutation, which has the better gradients.
+    Attention among tiles and the cross-entropy are ours; set ``context_layers`` and ``matching_weight`` to
+    0 for the paper's own. Places that show no body are interchangeable and carry no weight.
+    """
+
+    settings_class = PuzzleSettings
+
+    def __init__(
+        self, settings: PuzzleSettings, encoder: Encoder, vocabulary: tuple[str, ...], patch: tuple[int, int, int]
+    ) -> None:
+        super().__init__(settings, encoder, vocabulary, patch)
+        width = encoder.channels[-1]
+        self.normalise = nn.LayerNorm(width)
+        layer = nn.TransformerEncoderLayer(
+            width, nhead=4, dim_feedforward=2 * width, dropout=0.0, batch_first=True, norm_first=True
+        )
+        self.context = nn.TransformerEncoder(layer, settings.context_layers, enable_nested_tensor=False)
+        self.score = nn.Linear(width, int(np.prod(settings.grid)), bias=False)
+
+    @classmethod
+    def needs(cls, settings: PuzzleSettings) -> Needs:
+        """Two modalities for a mixed puzzle; one is enough to play, and is shown as such."""
+        return Needs(placement=settings.placement)
+
+    def views(self, batch: PatchBatch) -> Views:
+        """Return one view with all tiles of all puzzles, ``(B * N, 1, d, h, w)``."""
+        settings = self.settings
+        n_tiles = int(np.prod(settings.grid))
+        draws, ordered, body = [], [], []
+        for sample in range(len(batch)):
+            draw = draw_puzzle(
+                counted_rng(int(batch.seed[sample]), purpose="puzzle"),
+                n_tiles,
+                batch.channels(sample),
+                mode=settings.mode,
+                jitter=settings.jitter,
+                intensity_jitter=settings.intensity_jitter,
+                centred=not self.training,
+            )
+            draws.append(draw)
+            ordered.append(cut_puzzle(batch.volumes[sample], settings.grid, draw, settings.jitter))
+            body.append(_body_share(batch.foreground[sample], settings, draw))
+        puzzles = _Puzzles(
+            draws,
+            torch.stack(ordered),
+            torch.stack([shuffle(tiles, draw.perm) for tiles, draw in zip(ordered, draws, strict=True)]),
+            torch.stack(body),
+        )
+        return Views({"puzzle/tiles": puzzles.shuffled.flatten(0, 1).unsqueeze(1)}, puzzles)
+
+    def scores(self, puzzles: _Puzzles, features: Features) -> Tensor:
+        """Return the scores ``(B, N, N)`` of each shuffled tile (row) at each place (column)."""
+        deepest = features["puzzle/tiles"][-1]
+        vectors = deepest.mean(dim=(2, 3, 4)).unflatten(0, puzzles.shuffled.shape[:2])  # (B, N, width)
+        return self.score(self.context(self.normalise(vectors)))  # type: ignore[no-any-return]
+
+    def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
+        """Return the picture error and the matching loss, with tile accuracy and friends as metrics."""
+        puzzles: _Puzzles = views.memory
+        scores = self.scores(puzzles, features)
+        soft = soft_permutation(self._with_noise(scores, batch), self.settings.temperature, self.settings.rounds)
+        truth = _true_matrices(puzzles.draws, scores)
+        weight = (puzzles.body >= FOREGROUND_SHARE).float()
+        weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N) over places
+        restored = torch.einsum("bnj,bnv->bjv", soft, puzzles.shuffled.flatten(2))
+        error = (restored - puzzles.ordered.flatten(2)).square().mean(dim=2)  # (B, N) per place
+        log_soft = torch.log(soft.clamp(min=1e-9))
+        # Weight by the body at the tile's true place.
+        entropy = -(truth * log_soft * weight.unsqueeze(1)).sum(dim=(1, 2))
+        terms = {
+            "reconstruction": self.settings.reconstruction_weight * (error * weight).sum(dim=1).mean(),
+            "matching": self.settings.matching_weight * entropy.mean(),
+        }
+        metrics = _puzzle_metrics(scores, puzzles) | {"doubly_stochastic_error": doubly_stochastic_error(soft.detach())}
+        return Losses({name: term for name, term in terms.items() if getattr(self.settings, f"{name}_weight")}, metrics)
+
+    def _with_noise(self, scores: Tensor, batch: PatchBatch) -> Tensor:
+        if not self.training or self.settings.gumbel_noise == 0:
+            return scores
+        generator = torch.Generator().manual_seed(counted_seed(int(batch.seed[0]), purpose="gumbel"))
+        uniform = torch.rand(scores.shape, generator=generator).clamp(1e-9, 1 - 1e-7).to(scores.device)
+        return scores - self.settings.gumbel_noise * torch.log(-torch.log(uniform))
+
+    def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
+        """Return the first sample's puzzle as source, mixed, shuffled and solved, with its matrices."""
+        puzzles: _Puzzles = views.memory
+        scores = self.scores(puzzles, features)[0].detach().cpu().numpy()
+        settings = self.settings
+        return picture_puzzle(
+            volumes=batch.volumes[0].cpu().numpy(),
+            names=batch.vocabulary,
+            draw=puzzles.draws[0],
+            scores=scores,
+            body=puzzles.body[0].cpu().numpy() >= FOREGROUND_SHARE,
+            grid=settings.grid,
+            jitter=settings.jitter,
+            temperature=settings.temperature,
+            rounds=settings.rounds,
+            affine=batch.patch_to_world[0].cpu().numpy(),
+        )
+
+
+def _body_share(foreground: Tensor, settings: PuzzleSettings, draw: PuzzleDraw) -> Tensor:
+    plain = PuzzleDraw(
+        draw.perm, np.zeros_like(draw.modality), draw.offset, np.ones_like(draw.gain), np.zeros_like(draw.shift)
+    )
+    return cut_puzzle(foreground.float().unsqueeze(0), settings.grid, plain, settings.jitter).mean(dim=(1, 2, 3))
+
+
+def _true_matrices(draws: list[PuzzleDraw], like: Tensor) -> Tensor:
+    return torch.from_numpy(np.stack([as_matrix(draw.perm) for draw in draws])).to(like)
+
+
+def _puzzle_metrics(scores: Tensor, puzzles: _Puzzles) -> dict[str, float]:
+    """Return accuracy over places with body, share of puzzles solved there, and Kendall's tau over all tiles."""
+    matched = match_tiles(scores)
+    truth = np.stack([draw.perm for draw in puzzles.draws])
+    body = puzzles.body.cpu().numpy() >= FOREGROUND_SHARE  # by place
+    counts = np.take_along_axis(body, truth, axis=1)  # by shuffled tile
+    right = (matched == truth) & counts
+    return {
+        "tile_accuracy": float(right.sum() / max(1, counts.sum())),
+        "solved": float(np.mean([(r == c).all() for r, c in zip(right, counts, strict=True)])),
+        "kendall_tau": float(np.mean([kendall_tau(m, t) for m, t in zip(matched, truth, strict=True)])),
+    }

@@ -1,0 +1,1 @@
+"""From prepared cases to the batches of patches that every objective and task is fed."""

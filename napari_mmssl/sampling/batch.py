@@ -1,0 +1,67 @@
+"""The one batch every objective and task is fed, whatever its paper."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PatchBatch:
+    """Aligned patches of several modalities of several subjects.
+
+    Parameters
+    ----------
+    volumes
+        Intensities ``(B, K, D, H, W)`` float32; absent channels are 0.
+    modality
+        Index into ``vocabulary`` of each channel ``(B, K)``; -1 where the subject lacks it.
+    vocabulary
+        Names of the modalities.
+    synthetic
+        Whether a network made the channel ``(B, K)``.
+    foreground
+        Where the body is ``(B, D, H, W)`` boolean.
+    patch_to_world
+        From patch index ``(z, y, x, 1)`` to world RAS mm ``(B, 4, 4)`` float64, after augmentation.
+    body_box_mm
+        Lowest and highest corner of the subject's body ``(B, 2, 3)`` float64, RAS mm.
+    subject
+        Who it is, one entry a sample.
+    case
+        Which case it is, one entry a sample.
+    seed
+        From which each objective draws its own chance ``(B,)`` int64.
+    label
+        Class index of each voxel ``(B, D, H, W)`` int64, or ``None``.
+    """
+
+    volumes: Tensor
+    modality: Tensor
+    vocabulary: tuple[str, ...]
+    synthetic: Tensor
+    foreground: Tensor
+    patch_to_world: Tensor
+    body_box_mm: Tensor
+    subject: tuple[str, ...]
+    case: tuple[str, ...]
+    seed: Tensor
+    label: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return self.volumes.shape[0]
+
+    def channels(self, sample: int) -> list[int]:
+        """Return the channels that ``sample`` has."""
+        return torch.nonzero(self.modality[sample] >= 0).flatten().tolist()
+
+    def to(self, device: torch.device) -> "PatchBatch":
+        """Return the batch with what is computed on moved to ``device``."""
+        label = None if self.label is None else self.label.to(device, non_blocking=True)
+        return replace(
+            self,
+            volumes=self.volumes.to(device, non_blocking=True),
+            foreground=self.foreground.to(device, non_blocking=True),
+            label=label,
+        )

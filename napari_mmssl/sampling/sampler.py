@@ -1,0 +1,232 @@
+"""Cut batches of patches from prepared cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.randomness import counted_rng, counted_seed
+from napari_mmssl.sampling.batch import PatchBatch
+from napari_mmssl.tasks.conventions import LabelConvention
+from napari_mmssl.volumes.foreground import bounding_box
+
+Placement = Literal["random", "whole"]
+Shape = tuple[int, int, int]
+#: Corners tried for a crop inside the body; the fullest is taken.
+_TRIES = 6
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Chance changes of a patch; the defaults change nothing.
+
+    Parameters
+    ----------
+    flip
+        Probability of mirroring left and right.
+    intensity
+        Largest relative gain and shift, drawn for each channel.
+    drop_modality
+        Probability of withholding each modality; one always stays.
+    """
+
+    flip: float = 0.0
+    intensity: float = 0.0
+    drop_modality: float = 0.0
+
+
+@dataclass(frozen=True)
+class PatchSampler(Dataset[PatchBatch]):
+    """Batches by number: ``sampler[step]`` is the batch of that step, whoever asks and whenever.
+
+    Parameters
+    ----------
+    cases
+        Prepared cases; at least one.
+    vocabulary
+        Channels of the batch, in order.
+    patch
+        Shape of a patch in voxels ``(z, y, x)``.
+    batch_size
+        Samples a batch.
+    steps
+        Number of batches.
+    seed
+        Seed of the run.
+    purpose
+        Parts the draws of this sampler from those of others in the same run.
+    placement
+        ``random`` inside the body, or ``whole``: the body's box in the middle of the patch.
+    augmentation
+        Chance changes.
+    convention
+        Turns label values into class indices; ``None`` leaves labels out.
+    label_share
+        Share of the patches that are centred on a labelled voxel, where the case has any.
+    """
+
+    cases: Sequence[PreparedCase]
+    vocabulary: tuple[str, ...]
+    patch: Shape
+    batch_size: int
+    steps: int
+    seed: int
+    purpose: str = "train"
+    placement: Placement = "random"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    convention: LabelConvention | None = None
+    label_share: float = 0.0
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return self.steps
+
+    def __getitem__(self, step: int) -> PatchBatch:
+        """Return the batch of ``step``."""
+        if not 0 <= step < self.steps:
+            raise IndexError(step)
+        return _stack([self._sample(step, n) for n in range(self.batch_size)], self.vocabulary)
+
+    def _sample(self, step: int, n: int) -> "_Sample":
+        case = self.cases[self._case_index(step * self.batch_size + n)]
+        rng = counted_rng(self.seed, step, n, purpose=f"patch/{self.purpose}")
+        corner = self._corner(case, rng)
+        volumes, present = self._channels(case, corner)
+        foreground = _crop(case.foreground, corner, self.patch)
+        label = None
+        if self.convention is not None and case.label is not None:
+            label = self.convention.to_classes(_crop(case.label, corner, self.patch))
+        affine = case.geometry.affine @ _translation(corner)
+        sample = _Sample(
+            volumes=volumes,
+            present=present,
+            foreground=foreground,
+            label=label,
+            affine=affine,
+            body_box_mm=_body_box(case),
+            subject=case.subject,
+            case=case.id,
+            seed=counted_seed(self.seed, step, n, purpose=f"objective/{self.purpose}"),
+        )
+        return _augmented(sample, self.augmentation, rng)
+
+    def _case_index(self, count: int) -> int:
+        """Go through all cases once an epoch, in an order drawn for each epoch."""
+        epoch, place = divmod(count, len(self.cases))
+        return int(counted_rng(self.seed, epoch, purpose=f"order/{self.purpose}").permutation(len(self.cases))[place])
+
+    def _corner(self, case: PreparedCase, rng: np.random.Generator) -> np.ndarray:
+        shape, patch = np.array(case.foreground.shape), np.array(self.patch)
+        if self.placement == "whole":
+            box = bounding_box(case.foreground)
+            middle = np.array([(part.start + part.stop) // 2 for part in box])
+            return middle - patch // 2
+        if case.label is not None and rng.random() < self.label_share:
+            labelled = np.argwhere(np.asarray(case.label) > 0)
+            if len(labelled):
+                jitter = rng.integers(-patch // 4, patch // 4 + 1)
+                return _inside(labelled[rng.integers(len(labelled))] - patch // 2 + jitter, shape, patch)
+        # The difference is negative on axes shorter than the patch; those are centred by _inside.
+        corners = rng.integers(0, np.maximum(shape - patch, 0) + 1, (_TRIES, 3))
+        fullness = [_crop(case.foreground, corner, self.patch).mean() for corner in corners]
+        return _inside(corners[int(np.argmax(fullness))], shape, patch)
+
+    def _channels(self, case: PreparedCase, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        volumes = np.zeros((len(self.vocabulary), *self.patch), dtype=np.float32)
+        present = np.zeros(len(self.vocabulary), dtype=bool)
+        for channel, name in enumerate(self.vocabulary):
+            if name in case.modalities:
+                volumes[channel] = _crop(case.volumes[case.modalities.index(name)], corner, self.patch)
+                present[channel] = True
+        return volumes, present
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    volumes: np.ndarray
+    present: np.ndarray
+    foreground: np.ndarray
+    label: np.ndarray | None
+    affine: np.ndarray
+    body_box_mm: np.ndarray
+    subject: str
+    case: str
+    seed: int
+
+
+def _inside(corner: np.ndarray, shape: np.ndarray, patch: np.ndarray) -> np.ndarray:
+    """Move a patch into the volume; on axes shorter than the patch, centre the volume in it."""
+    return np.where(shape > patch, np.clip(corner, 0, np.maximum(shape - patch, 0)), (shape - patch) // 2)
+
+
+def _crop(array: np.ndarray, corner: np.ndarray, patch: Shape) -> np.ndarray:
+    """Return ``patch`` voxels from ``corner`` on, zeros beyond the array."""
+    cut = np.zeros(patch, dtype=array.dtype)
+    low = np.maximum(corner, 0)
+    high = np.minimum(corner + patch, array.shape)
+    if (high > low).all():
+        source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        target = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))
+        cut[target] = array[source]
+    return cut
+
+
+def _translation(corner: np.ndarray) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = corner
+    return matrix
+
+
+def _body_box(case: PreparedCase) -> np.ndarray:
+    corners = case.geometry.corners_world()
+    return np.stack([corners.min(axis=0), corners.max(axis=0)])
+
+
+def _augmented(sample: _Sample, how: Augmentation, rng: np.random.Generator) -> _Sample:
+    volumes, present = sample.volumes, sample.present
+    foreground, label, affine = sample.foreground, sample.label, sample.affine
+    if rng.random() < how.flip:
+        width = volumes.shape[-1]
+        volumes, foreground = volumes[..., ::-1], foreground[..., ::-1]
+        label = None if label is None else label[..., ::-1]
+        mirror = np.diag([1.0, 1.0, -1.0, 1.0])
+        mirror[2, 3] = width - 1
+        affine = affine @ mirror
+    if how.intensity:
+        gain, shift = rng.uniform(-how.intensity, how.intensity, (2, len(volumes), 1, 1, 1)).astype(np.float32)
+        volumes = volumes * (1 + gain) + shift * (volumes != 0)
+    if how.drop_modality:
+        present = _dropped(present, how.drop_modality, rng)
+        volumes = volumes * present[:, None, None, None]
+    return _Sample(
+        volumes, present, foreground, label, affine, sample.body_box_mm, sample.subject, sample.case, sample.seed
+    )
+
+
+def _dropped(present: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+    kept = present & (rng.random(len(present)) >= probability)
+    if not kept.any() and present.any():
+        kept[rng.choice(np.flatnonzero(present))] = True
+    return kept
+
+
+def _stack(samples: list[_Sample], vocabulary: tuple[str, ...]) -> PatchBatch:
+    present = np.stack([sample.present for sample in samples])
+    labels = [sample.label for sample in samples if sample.label is not None]
+    return PatchBatch(
+        volumes=torch.from_numpy(np.stack([sample.volumes for sample in samples]).astype(np.float32)),
+        modality=torch.from_numpy(np.where(present, np.arange(len(vocabulary)), -1)),
+        vocabulary=vocabulary,
+        synthetic=torch.zeros(present.shape, dtype=torch.bool),
+        foreground=torch.from_numpy(np.stack([sample.foreground for sample in samples])),
+        patch_to_world=torch.from_numpy(np.stack([sample.affine for sample in samples])),
+        body_box_mm=torch.from_numpy(np.stack([sample.body_box_mm for sample in samples])),
+        subject=tuple(sample.subject for sample in samples),
+        case=tuple(sample.case for sample in samples),
+        seed=torch.tensor([sample.seed for sample in samples]),
+        label=torch.from_numpy(np.stack(labels).astype(np.int64)) if len(labels) == len(samples) else None,
+    )
