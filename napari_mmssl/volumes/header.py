@@ -92,8 +92,9 @@ def grid_of(path: Path, shape_xyz: tuple[int, ...], affine: Affine) -> tuple[Geo
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
     if not 2 <= len(sizes) <= 4:
+        axes = " x ".join(map(str, sizes))
         raise NotAVolumeError(
-            f"cannot read '{path}': it has axes of {' x '.join(map(str, sizes))}; a slice (2 axes), a volume (3) or a series of volumes (4)"
+            f"cannot read '{path}': it has axes of {axes}; a slice (2 axes), a volume (3) or a series of volumes (4)"
             " can be read"
         )
     if len(sizes) == 2:

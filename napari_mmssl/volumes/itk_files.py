@@ -103,9 +103,7 @@ def _open(path: Path) -> Any:
 def _header_of(path: Path, reader: Any) -> Header:
     n_values = reader.GetNumberOfComponents()
     if n_values != 1:
-        raise NotAVolumeError(
-            f"cannot read '{path}': it holds {n_values} values per voxel (colours or vectors), not one"
-        )
+        raise NotAVolumeError(f"cannot read '{path}': it holds {n_values} values per voxel (a colour or vector)")
     pixel = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()).removeprefix("vector of ")
     if pixel not in _DTYPES:
         raise NotAVolumeError(f"cannot read '{path}': its voxels are of type '{pixel}', and plain numbers are needed")

@@ -1,0 +1,42 @@
+"""Read the voxels of a case's files."""
+
+from dataclasses import replace
+
+from napari_mmssl.cohorts.case import ScanFile
+from napari_mmssl.errors import ReadError
+from napari_mmssl.volumes.image_files import read_label_map, read_volume
+from napari_mmssl.volumes.volume import LabelMap, Volume
+
+
+def read_scan(scan: ScanFile) -> Volume:
+    """Read the volume of ``scan``, as it is stored.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read as one 3-D volume, or is a DICOM series.
+    GeometryError
+        If its affine is damaged.
+    """
+    _refuse_dicom(scan)
+    volume = read_volume(scan.path, scan.channel)
+    return replace(volume, synthetic=volume.synthetic or scan.synthetic)
+
+
+def read_label(scan: ScanFile) -> LabelMap:
+    """Read the label map of ``scan``, with the names of its classes if they lie beside it.
+
+    Raises
+    ------
+    ReadError
+        As :func:`read_scan`, and if it holds anything but whole numbers.
+    GeometryError
+        As :func:`read_scan`.
+    """
+    _refuse_dicom(scan)
+    return read_label_map(scan.path, scan.channel)
+
+
+def _refuse_dicom(scan: ScanFile) -> None:
+    if scan.path.is_dir():
+        raise ReadError(f"'{scan.path}' is a folder; DICOM series cannot be read yet, convert it to NIfTI")
