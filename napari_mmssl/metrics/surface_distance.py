@@ -47,8 +47,8 @@ def hd95_mm(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_],
     # No surface and no nearest voxel lies outside the box around both masks; a distance transform
     # of a whole head takes seconds, of a lesion's box milliseconds.
     box = _bounding_box(prediction | reference)
-    surfaces = [_surface(mask[box]) for mask in (prediction, reference)]
-    return max(_directed_percentile(*pair, spacing_mm) for pair in (surfaces, surfaces[::-1]))
+    a, b = _surface(prediction[box]), _surface(reference[box])
+    return max(_directed_percentile(a, b, spacing_mm), _directed_percentile(b, a, spacing_mm))
 
 
 def _directed_percentile(
@@ -59,7 +59,7 @@ def _directed_percentile(
 
 
 def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    return mask & ~np.asarray(ndimage.binary_erosion(mask))
+    return np.asarray(mask & ~ndimage.binary_erosion(mask), dtype=np.bool_)
 
 
 def _bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[slice, ...]:

@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up everything they need; see scripts/setup.sh for what that is.
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-slow bench demo screenshots dist clean
+
+BIN := .venv/bin
+WITH_DISPLAY := scripts/with_display.sh
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## virtual environment in .venv, and on a headless Debian or Ubuntu what a window needs
+	@scripts/setup.sh
+
+check: setup ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy napari_mmssl
+
+test: check ## check, then all tests but the slow ones
+	$(WITH_DISPLAY) $(BIN)/python -m pytest
+
+test-slow: setup ## proofs of learning and long fault tests
+	$(WITH_DISPLAY) $(BIN)/python -m pytest -m slow --timeout 1800
+
+bench: setup ## every benchmark, one after the other
+	@for file in benchmarks/*.py; do echo "== $$file"; $(WITH_DISPLAY) $(BIN)/python $$file || exit 1; done
+
+demo: setup ## the whole path on the embedded sample cohort, into ./demo
+	$(BIN)/mmssl demo --out demo
+
+screenshots: setup ## pictures of the widgets for the documentation, into docs/images
+	$(WITH_DISPLAY) $(BIN)/python scripts/screenshots.py
+
+dist: setup ## wheel and source archive in dist
+	$(BIN)/python -m build
+
+clean: ## remove what the other targets made, but not .venv
+	rm -rf demo dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
