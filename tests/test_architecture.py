@@ -20,10 +20,12 @@ LAYERS = (
     ("workflows",),
     ("cli", "viewer", "__main__"),
 )
-#: Plain data that lower layers need although it stands beside what uses it.
-LOWER = {"tasks.conventions": "cohorts", "tasks.convention_choice": "cohorts"}
 GUI = {"napari", "qtpy", "superqt", "magicgui", "pyqtgraph", "vispy", "PyQt5", "PyQt6", "PySide2", "PySide6"}
 HEAVY = {"torch", "monai", "torchvision", "safetensors.torch"}
+#: Plain data that lower layers need although it stands beside what uses it.
+LOWER = dict.fromkeys(
+    ("tasks.conventions", "tasks.label_convention", "tasks.region_table", "tasks.convention_choice"), "cohorts"
+)
 #: What the viewer process and the command line's parser load; those never pay for torch.
 LIGHT = (
     *LAYERS[0],
@@ -36,8 +38,7 @@ LIGHT = (
     "viewer",
     "__main__",
     "training.run_folder",
-    "tasks.conventions",
-    "tasks.convention_choice",
+    *LOWER,
 )
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

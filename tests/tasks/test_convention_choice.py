@@ -1,7 +1,12 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.errors import ConfigError
-from napari_mmssl.tasks.convention_choice import choose
+from napari_mmssl.tasks.convention_choice import choose, choose_for
+from napari_mmssl.volumes.geometry import Geometry
 
 
 def cohort(*values: set[int]) -> dict[str, set[int]]:
@@ -12,17 +17,16 @@ def cohort(*values: set[int]) -> dict[str, set[int]]:
     ("values", "layout", "modalities", "name"),
     [
         (cohort({0, 1}, {0, 1}, {0}), "folder_per_case", (), "lesion"),
-        (cohort({0, 1, 2, 4}, {0, 1, 2}, {0, 2, 4}, set()), "brats2018", (), "brats2018"),
+        (cohort({0, 1, 2, 4}, {0, 1, 2}, {0, 2, 4}, set()), "brats", (), "brats2018"),
         (cohort({1, 2, 4}), "folder_per_case", (), "brats2018"),
-        (cohort({1, 2}), "brats2020", (), "brats2018"),
-        (cohort({1, 2, 3}, {2}), "brats2023", (), "brats2023"),
+        (cohort({1, 2}), "brats", (), "brats2018"),
         (cohort({0, 1, 2, 3}), "msd", ("t1", "t1ce", "t2", "flair"), "msd_task01"),
         (cohort({0, 1, 2}), "msd", ("t2", "adc"), "prostate_zones"),
         (cohort({0, 1, 2}), "msd", ("ct",), "values"),
-        (cohort({1, 2, 3}), "brats2021", (), "values"),
+        (cohort({1, 2, 3}), "brats", (), "values"),
         (cohort({1, 2, 3}), "folder_per_case", (), "values"),
         (cohort({1, 2}), "folder_per_case", ("t2", "adc"), "values"),
-        (cohort({1, 2, 3, 4}), "brats2023", (), "values"),
+        (cohort({1, 2, 3, 4}), "brats", (), "values"),
         (cohort({5, 6}, {5}), "folder_per_case", (), "values"),
     ],
 )
@@ -31,6 +35,18 @@ def test_a_coding_is_chosen_with_its_reason(values, layout, modalities, name):
     assert convention.name == name
     assert reason.startswith("the label maps hold ")
     assert all(str(value) in reason for value in set().union(*values.values()) - {0})
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [("BraTS-GLI-00001-000-{}.nii.gz", "brats2023"), ("BraTS2021_00001_{}.nii.gz", "values")],
+)
+def test_the_spelling_of_the_files_tells_brats_2023_from_others(spelling, name):
+    names = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"} if name == "brats2023" else {"t1": "t1"}
+    grid = Geometry((2, 2, 2), np.eye(4))
+    scans = {modality: ScanFile(Path(spelling.format(word)), grid) for modality, word in names.items()}
+    found = Cohort(Path(), "brats", (), (Case("a", "a", scans), Case("b", "b", scans)))
+    assert choose_for(found, {"a": [0, 1, 2, 3], "b": [2]})[0].name == name
 
 
 def test_an_unknown_coding_keeps_every_value_as_a_class():
