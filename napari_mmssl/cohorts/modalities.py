@@ -31,6 +31,9 @@ MODALITIES = {
     "us": "ultrasound",
 }
 
+#: Stands for the modality of a single file whose name does not tell.
+UNKNOWN = "unknown"
+
 #: Other spellings, as :func:`_plain` leaves them.
 _ALIASES = {
     "t1": "t1w t1n t1native t1weighted mprage t1mprage",

@@ -1,0 +1,112 @@
+"""What is odd about the cases of a cohort: missing modalities, different grids, empty labels."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
+from napari_mmssl.cohorts.modalities import in_order
+from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.errors import MmsslError
+from napari_mmssl.volumes.geometry import Geometry
+
+
+def check_cohort(cohort: Cohort) -> Cohort:
+    """Return ``cohort`` with what its headers tell added to the findings; no voxel is read.
+
+    A modality is missing from a case when another case of the cohort has it. A case that was checked already
+    gains nothing.
+    """
+    cases = []
+    for case in cohort.cases:
+        found = (*missing_modalities(case, cohort.modalities), *grid_mismatches(case), *sheared_affines(case))
+        cases.append(replace(case, findings=tuple(dict.fromkeys((*case.findings, *found)))))
+    return replace(cohort, cases=tuple(cases))
+
+
+def missing_modalities(case: Case, expected: tuple[str, ...]) -> list[Finding]:
+    """Return a finding for each modality of ``expected`` that ``case`` lacks."""
+    lacking = in_order(set(expected) - set(case.modalities))
+    return [Finding("missing_modality", f"{name} is missing; other cases have it") for name in lacking]
+
+
+def grid_mismatches(case: Case) -> list[Finding]:
+    """Return a finding for each file that does not lie on the grid of the case's first modality.
+
+    Both grids are named in numbers, axes in array order (z, y, x).
+    """
+    if not case.modalities:
+        return []
+    first, *others = in_order(case.modalities)
+    grid = case.modalities[first].geometry
+    findings = [
+        Finding("grid_mismatch", _two_grids(name, case.modalities[name].geometry, first, grid))
+        for name in others
+        if not case.modalities[name].geometry.same_grid(grid)
+    ]
+    if case.label is not None and not case.label.geometry.same_grid(grid):
+        text = _two_grids("the label map", case.label.geometry, first, grid)
+        fitting = [name for name in others if case.modalities[name].geometry.same_grid(case.label.geometry)]
+        findings.append(Finding("grid_mismatch", f"{text}; it fits {fitting[0]}" if fitting else text))
+    return findings
+
+
+def sheared_affines(case: Case) -> list[Finding]:
+    """Return a finding for each file whose axes are not at right angles."""
+    return [
+        Finding(
+            "sheared_affine", f"the axes of {name} are not at right angles ('{file.path.name}'); only NIfTI keeps that"
+        )
+        for name, file in _files(case).items()
+        if file.geometry.is_sheared
+    ]
+
+
+def check_label(case: Case) -> tuple[dict[int, int] | None, list[Finding]]:
+    """Read the label map of ``case`` and count its values.
+
+    Returns
+    -------
+    Voxels by value, background (0) left out, or ``None`` if there is no label map that can be read; and findings: an
+    empty label map, or one that cannot be read.
+    """
+    if case.label is None:
+        return None, []
+    try:
+        counts = count_values(case.label)
+    except MmsslError as error:
+        return None, [Finding("unreadable", f"label map: {error}")]
+    if not counts:
+        return counts, [Finding("empty_label", f"the label map '{case.label.path.name}' holds nothing but background")]
+    return counts, []
+
+
+def count_values(label: ScanFile) -> dict[int, int]:
+    """Return the number of voxels of each value but 0, by value.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read as a label map.
+    """
+    values, counts = np.unique(read_label(label).array, return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True) if value != 0}
+
+
+def describe_grid(grid: Geometry) -> str:
+    """Return shape and spacing ``(z, y, x)`` and orientation ``(x, y, z)`` in words."""
+    shape = " x ".join(map(str, grid.shape))
+    spacing = " x ".join(f"{mm:.4g}" for mm in grid.spacing_mm)
+    return f"{shape} voxels of {spacing} mm, {grid.orientation}"
+
+
+def _two_grids(name: str, grid: Geometry, other_name: str, other: Geometry) -> str:
+    text = f"{name} lies on another grid ({describe_grid(grid)}) than {other_name} ({describe_grid(other)})"
+    if describe_grid(grid) != describe_grid(other):
+        return text
+    apart = np.linalg.norm(grid.corners_world() - other.corners_world(), axis=1).max()
+    return f"{text}: corners are up to {apart:.3g} mm apart"
+
+
+def _files(case: Case) -> dict[str, ScanFile]:
+    return case.modalities if case.label is None else {**case.modalities, "the label map": case.label}

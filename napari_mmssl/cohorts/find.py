@@ -1,0 +1,167 @@
+"""Find the cohort that a folder or file holds: recognise the layout, read the headers, add the tables."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
+from napari_mmssl.cohorts.case_folder import folders_in, images_in
+from napari_mmssl.cohorts.clinical import read_clinical
+from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, with_safe_ids
+from napari_mmssl.cohorts.layouts import layouts
+from napari_mmssl.cohorts.modalities import in_order
+from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, read_phantom_note
+from napari_mmssl.errors import LayoutError, MmsslError
+from napari_mmssl.volumes.image_files import Header, NotAVolumeError, read_header
+
+#: Told how many of how many cases are done.
+Progress = Callable[[int, int], None]
+
+
+def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
+    """Find the cases in ``path`` and read their headers.
+
+    One broken file among many is a finding on its case. Nothing is compared between files here:
+    :mod:`napari_mmssl.cohorts.checks` does that.
+
+    Parameters
+    ----------
+    path
+        A folder of cases, the folder of one case, or one image file.
+    progress
+        Called after each case.
+
+    Raises
+    ------
+    LayoutError
+        If there is nothing there, or nothing in a layout that is known.
+    ReadError, GeometryError
+        If ``path`` is one file and cannot be read.
+    """
+    name, recognised = recognise(path)
+    cases, n_cases = [], len(recognised.cases)
+    for n, found in enumerate(with_safe_ids(recognised.cases), start=1):
+        cases.append(_build_case(found, forgiving=path.is_dir()))
+        if progress is not None:
+            progress(n, n_cases)
+    cases, table_reasons = _with_clinical(path, cases)
+    cases = _with_phantom_note(path, cases)
+    return Cohort(path, name, (*recognised.reasons, *table_reasons), tuple(sorted(cases, key=lambda case: case.id)))
+
+
+def recognise(path: Path) -> tuple[str, Recognised]:
+    """Return the layout that ``path`` is in and its cases, going by names alone; no image file is opened.
+
+    Raises
+    ------
+    LayoutError
+        If there is nothing there, or nothing in a layout that is known.
+    """
+    if not path.exists():
+        raise LayoutError(f"there is no file or folder '{path}'")
+    candidates = [(entry.name, found) for entry in layouts.entries() if (found := entry.value(path)) is not None]
+    if not candidates:
+        raise LayoutError(f"'{path}' holds no cohort in a layout we know: {_what_is_there(path)}")
+    name, best = max(candidates, key=lambda candidate: candidate[1].specificity)
+    return name, best
+
+
+def _build_case(found: FoundCase, *, forgiving: bool) -> Case:
+    findings = list(found.findings)
+    modalities = {}
+    for name in in_order(found.modalities):
+        scan = _open_scan(name, found.modalities[name], findings, forgiving=forgiving)
+        if scan is not None:
+            modalities[name] = scan
+    label = None
+    if found.label is not None:
+        label = _open_scan("label map", found.label, findings, forgiving=forgiving)
+    return Case(found.id, found.subject, modalities, label, dict(found.clinical), tuple(dict.fromkeys(findings)))
+
+
+def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving: bool) -> ScanFile | None:
+    """Return ``file`` with what its header says, or ``None`` and one more finding."""
+    try:
+        header = read_header(file.path)
+        problem = _channel_problem(name, file, header)
+    except MmsslError as error:
+        if not forgiving:
+            raise
+        kind = "not_a_volume" if isinstance(error, NotAVolumeError) else "unreadable"
+        findings.append(Finding(kind, f"{name} is left out: {error}"))
+        return None
+    if header.description.startswith(PHANTOM_MARK):
+        findings.append(phantom_finding(header.description))
+    if problem is not None:
+        findings.append(problem)
+        return None
+    channel = None if header.channels is None else file.channel
+    return ScanFile(file.path, header.geometry, channel, synthetic=header.synthetic)
+
+
+def _channel_problem(name: str, file: FoundFile, header: Header) -> Finding | None:
+    n_channels = header.channels or 1
+    z, y, x = header.geometry.shape
+    if file.channel is None and header.channels is not None:
+        text = (
+            f"'{file.path.name}' is 4-D ({n_channels} volumes of {z} x {y} x {x} voxels), and nothing says what each is"
+        )
+        return Finding("not_a_volume", f"{name} is left out: {text}")
+    if file.channel is not None and file.channel >= n_channels:
+        text = f"'{file.path.name}' should have it as channel {file.channel}, and holds {n_channels}"
+        return Finding("missing_modality", f"{name} is left out: {text}")
+    return None
+
+
+def _with_clinical(path: Path, cases: list[Case]) -> tuple[list[Case], list[str]]:
+    values, reasons = read_clinical(_cohort_folders(path, cases), cases)
+    return [replace(case, clinical={**case.clinical, **values.get(case.id, {})}) for case in cases], reasons
+
+
+def _with_phantom_note(path: Path, cases: list[Case]) -> list[Case]:
+    note = read_phantom_note(_cohort_folders(path, cases))
+    if note is None:
+        return cases
+    return [
+        case
+        if any(finding.kind == "phantom" for finding in case.findings)
+        else replace(case, findings=(*case.findings, phantom_finding(note)))
+        for case in cases
+    ]
+
+
+def _cohort_folders(path: Path, cases: list[Case]) -> list[Path]:
+    """Return where a note on the whole cohort may lie: one case, or one file of it, lies below that place."""
+    path = path.resolve()
+    if path.is_file():
+        return [path.parent, path.parent.parent]
+    return [path, path.parent] if len(cases) == 1 else [path]
+
+
+def _what_is_there(path: Path) -> str:
+    """Return what was met instead of a cohort, and what to do."""
+    if path.name in ("imagesTr", "imagesTs", "labelsTr"):
+        return "choose the folder above it, where dataset.json lies"
+    folders = [path, *folders_in(path)]
+    folders += [below for folder in folders[1:] for below in folders_in(folder)]
+    if any(_holds_dicom(folder) for folder in folders):
+        return "it holds DICOM files, which cannot be read yet; convert the series to NIfTI"
+    n_images = sum(len(images_in(folder)) for folder in folders)
+    if n_images == 0:
+        return "there is no image file (.nii .nii.gz .nrrd .mha ...) in it or in its folders"
+    return (
+        f"it holds {n_images} image file(s), and too few are named after a modality; name them like t1.nii.gz,"
+        " case_flair.nii.gz or ct.nii.gz, in one folder per case"
+    )
+
+
+def _holds_dicom(folder: Path) -> bool:
+    return any(_is_dicom(path) for path in sorted(folder.iterdir())[:20])
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:  # a folder, or a file that may not be read: not what is looked for
+        return False

@@ -1,0 +1,107 @@
+"""What a layout makes of a folder from names alone, before any header is read."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.cohorts.case import Finding
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file that is taken for a volume or label map; ``channel`` is its place in a 4-D file."""
+
+    path: Path
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class FoundCase:
+    """One case as its files are named.
+
+    Parameters
+    ----------
+    id
+        Wished name; made safe and unique by :func:`with_safe_ids`.
+    subject
+        The person.
+    modalities
+        Canonical name to file.
+    label
+        The label map, if exactly one file can be meant.
+    clinical
+        What the names say, such as the grade of a BraTS case.
+    findings
+        What had to be left out, and why.
+    group
+        Folder above the case's own that tells cases of one name apart.
+    """
+
+    id: str
+    subject: str
+    modalities: dict[str, FoundFile]
+    label: FoundFile | None = None
+    clinical: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A folder in one layout.
+
+    Parameters
+    ----------
+    specificity
+        When several layouts know a folder, the one that asks most of it wins.
+    reasons
+        What was seen, one sentence each.
+    cases
+        In any order.
+    """
+
+    specificity: int
+    reasons: tuple[str, ...]
+    cases: tuple[FoundCase, ...]
+
+
+#: Endings of case names that number a visit: BIDS, BraTS 2023, BraTS 2017-2019, UPENN-GBM, UCSF-PDGM.
+_SESSION = re.compile(
+    r"(?:_ses-.+)$|(?<=-\d{5})-\d{3}$|(?<=^upenn-gbm-\d{5})_\d{2}$|_fu\d+d?(?:_nifti)?$|_nifti$", re.IGNORECASE
+)
+_BRATS_SESSION = re.compile(r"(brats(?:1[789]|_2013)_.+)_\d$", re.IGNORECASE)
+
+
+def subject_of(case_id: str) -> str:
+    """Return the person that a case name speaks of, where the name follows a known scheme, or the name itself."""
+    brats = _BRATS_SESSION.search(case_id)
+    return case_id[: brats.end(1)] if brats else _SESSION.sub("", case_id)
+
+
+def with_safe_ids(cases: Iterable[FoundCase]) -> list[FoundCase]:
+    """Return ``cases`` sorted, with ids that are safe as file names and differ, whatever the file system.
+
+    Ids that are met twice get the name of their group in front, and a number if that does not help.
+    """
+    cases = list(cases)
+    names = [_safe(case.id) for case in cases]
+    twice = {name.casefold() for name in names if [n.casefold() for n in names].count(name.casefold()) > 1}
+    taken: set[str] = set()
+    renamed = []
+    for case, name in zip(cases, names, strict=True):
+        if name.casefold() in twice and case.group:
+            name = _safe(f"{case.group}_{name}")
+        unique, n = name, 1
+        while unique.casefold() in taken:
+            n += 1
+            unique = f"{name}_{n}"
+        taken.add(unique.casefold())
+        subject = unique if case.subject == case.id else case.subject
+        renamed.append(replace(case, id=unique, subject=subject))
+    return sorted(renamed, key=lambda case: case.id)
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "case"

@@ -1,0 +1,23 @@
+"""How cohorts lie on disk: one file per layout, each a function from a path to what it recognises there."""
+
+from pathlib import Path
+from typing import Protocol
+
+from napari_mmssl.cohorts.found import Recognised
+from napari_mmssl.registry import Registry
+
+
+class Layout(Protocol):
+    """Goes by names (and ``dataset.json``) alone and opens no volume, so that all layouts can be asked."""
+
+    def __call__(self, root: Path) -> Recognised | None:
+        """Return what ``root`` holds in this layout; ``None`` if it is in another.
+
+        Raises
+        ------
+        LayoutError
+            If ``root`` is in this layout for certain, and broken.
+        """
+
+
+layouts: Registry[Layout] = Registry("layout", "napari_mmssl.cohorts.layouts")

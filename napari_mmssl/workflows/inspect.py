@@ -1,0 +1,94 @@
+"""Look at a folder or file: which cases it holds, and what is odd about them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
+from napari_mmssl.cohorts.checks import check_cohort, check_label
+from napari_mmssl.cohorts.find import find_cohort
+
+#: Told what is being done, and how many of how many cases are done.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A cohort, checked.
+
+    Parameters
+    ----------
+    cohort
+        With all findings.
+    label_values
+        Case id to voxels by label value, background left out; cases without a readable label map are not in it.
+    """
+
+    cohort: Cohort
+    label_values: dict[str, dict[int, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``mmssl inspect --json`` prints; scripts rely on its form."""
+        return {
+            "layout": self.cohort.layout,
+            "reasons": list(self.cohort.reasons),
+            "cases": [_case_json(case, self.label_values.get(case.id)) for case in self.cohort.cases],
+        }
+
+
+def inspect(path: Path, progress: Progress | None = None) -> Inspection:
+    """Find the cases in ``path``, compare their grids and count the values of their label maps.
+
+    Parameters
+    ----------
+    path
+        A folder of cases, the folder of one case, or one image file.
+    progress
+        Called after each case, once for its headers and once for its label map.
+
+    Raises
+    ------
+    LayoutError
+        If there is nothing there, or nothing in a layout that is known.
+    ReadError, GeometryError
+        If ``path`` is one file and cannot be read.
+    """
+
+    def tell(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: progress(what, done, total) if progress is not None else None
+
+    cohort = check_cohort(find_cohort(path, tell("headers")))
+    cases, label_values = [], {}
+    for n, case in enumerate(cohort.cases, start=1):
+        values, findings = check_label(case)
+        if values is not None:
+            label_values[case.id] = values
+        cases.append(replace(case, findings=(*case.findings, *findings)))
+        tell("label maps")(n, len(cohort.cases))
+    return Inspection(replace(cohort, cases=tuple(cases)), label_values)
+
+
+def _case_json(case: Case, label_values: dict[int, int] | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "id": case.id,
+        "modalities": {name: _scan_json(scan) for name, scan in case.modalities.items()},
+        "label": None if case.label is None else _scan_json(case.label),
+        "clinical": case.clinical,
+        "findings": [{"kind": finding.kind, "text": finding.text} for finding in case.findings],
+    }
+    if label_values is not None:
+        data["label_values"] = {str(value): count for value, count in label_values.items()}
+    return data
+
+
+def _scan_json(scan: ScanFile) -> dict[str, Any]:
+    return {
+        "path": str(scan.path),
+        "channel": scan.channel,
+        "series_uid": scan.series_uid,
+        "shape": list(scan.geometry.shape),
+        "spacing_mm": [round(mm, 6) for mm in scan.geometry.spacing_mm],
+        "orientation": scan.geometry.orientation,
+        "synthetic": scan.synthetic,
+    }
