@@ -23,8 +23,8 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
-def resolve(model: type[S], data: dict[str, Any]) -> S:
-    """Return ``model`` filled from ``data``.
+def resolve(model: type[S], data: dict[str, Any], prefix: str = "") -> S:
+    """Return ``model`` filled from ``data``; ``prefix`` is where the table stands, for messages.
 
     Raises
     ------
@@ -34,15 +34,20 @@ def resolve(model: type[S], data: dict[str, Any]) -> S:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_first_problem(model, error)) from error
+        raise ConfigError(_first_problem(model, error, prefix)) from error
 
 
-def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+def _first_problem(model: type[BaseModel], error: ValidationError, prefix: str) -> str:
     problem = error.errors()[0]
     *parents, last = [str(part) for part in problem["loc"]] or [""]
     if problem["type"] == "extra_forbidden":
-        return unknown_name("setting", ".".join([*parents, last]), _known_keys(model, parents))
-    return f"setting '{'.'.join([*parents, last])}': {problem['msg'].lower()}, got {problem['input']!r}"
+        known = [_dotted(prefix, key) for key in _known_keys(model, parents)]
+        return unknown_name("setting", _dotted(prefix, *parents, last), known)
+    return f"setting '{_dotted(prefix, *parents, last)}': {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def _dotted(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
 
 
 def _known_keys(model: type[BaseModel], parents: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ class PictureItem:
     name
         What the layer or plot is called.
     kind
-        ``image``, ``labels`` (both ``(z, y, x)``), ``matrix`` ``(N, M)``, ``points`` ``(n, 3)`` or ``lines`` ``(n, 2, 3)``.
+        ``image`` or ``labels`` ``(z, y, x)``, ``matrix`` ``(N, M)``, ``points`` ``(n, 3)``, ``lines`` ``(n, 2, 3)``.
     array
         The values.
     affine

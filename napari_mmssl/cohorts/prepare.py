@@ -187,7 +187,7 @@ def _key(case: Case, spacing_mm: Spacing | None, with_label: bool) -> str:
     files = dict(case.modalities)
     if with_label and case.label is not None:
         files["label"] = case.label
-    told = [PREPARED_VERSION, spacing_mm]
+    told: list[object] = [PREPARED_VERSION, spacing_mm]
     for name, scan in sorted(files.items()):
         stat = scan.path.stat()
         told.append([name, str(scan.path.resolve()), scan.channel, stat.st_size, stat.st_mtime_ns])

@@ -125,8 +125,9 @@ class Puzzle(Objective[PuzzleSettings]):
     def scores(self, puzzles: _Puzzles, features: Features) -> Tensor:
         """Return the scores ``(B, N, N)`` of each shuffled tile (row) at each place (column)."""
         deepest = features["puzzle/tiles"][-1]
-        vectors = deepest.mean(dim=(2, 3, 4)).unflatten(0, puzzles.shuffled.shape[:2])  # (B, N, width)
-        return self.score(self.context(self.normalise(vectors)))  # type: ignore[no-any-return]
+        vectors = deepest.mean(dim=(2, 3, 4)).reshape(*puzzles.shuffled.shape[:2], -1)  # (B, N, width)
+        scores: Tensor = self.score(self.context(self.normalise(vectors)))
+        return scores
 
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
         """Return the picture error and the matching loss, with tile accuracy and friends as metrics."""
@@ -182,7 +183,8 @@ def _body_share(foreground: Tensor, settings: PuzzleSettings, draw: PuzzleDraw) 
 
 
 def _true_matrices(draws: list[PuzzleDraw], like: Tensor) -> Tensor:
-    return torch.from_numpy(np.stack([as_matrix(draw.perm) for draw in draws])).to(like)
+    matrices: Tensor = torch.from_numpy(np.stack([as_matrix(draw.perm) for draw in draws])).to(like)
+    return matrices
 
 
 def _puzzle_metrics(scores: Tensor, puzzles: _Puzzles) -> dict[str, float]:

@@ -124,7 +124,7 @@ class PatchSampler(Dataset[PatchBatch]):
         if self.placement == "whole":
             box = bounding_box(case.foreground)
             middle = np.array([(part.start + part.stop) // 2 for part in box])
-            return middle - patch // 2
+            return np.asarray(middle - patch // 2)
         if case.label is not None and rng.random() < self.label_share:
             labelled = np.argwhere(np.asarray(case.label) > 0)
             if len(labelled):
@@ -160,7 +160,8 @@ class _Sample:
 
 def _inside(corner: np.ndarray, shape: np.ndarray, patch: np.ndarray) -> np.ndarray:
     """Move a patch into the volume; on axes shorter than the patch, centre the volume in it."""
-    return np.where(shape > patch, np.clip(corner, 0, np.maximum(shape - patch, 0)), (shape - patch) // 2)
+    fitting = np.clip(corner, 0, np.maximum(shape - patch, 0))
+    return np.asarray(np.where(shape > patch, fitting, (shape - patch) // 2))
 
 
 def _crop(array: np.ndarray, corner: np.ndarray, patch: Shape) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Downstream tasks: what is measured after pretraining."""

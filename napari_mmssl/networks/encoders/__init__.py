@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from napari_mmssl.registry import Registry
@@ -52,11 +53,14 @@ encoders: Registry[type[Encoder]] = Registry("encoder", "napari_mmssl.networks.e
 
 
 def build_encoder(name: str, size: str, in_channels: int, thick_slices: int = 0) -> Encoder:
-    """Return a new encoder with random weights.
+    """Return a new encoder with random weights, in channels-last memory order.
+
+    That order halves the time of a training step on a CPU (``benchmarks/memory_order.py``).
 
     Raises
     ------
     ConfigError
         If there is no encoder called ``name``.
     """
-    return encoders.get(name)(in_channels, size, thick_slices)
+    encoder = encoders.get(name)(in_channels, size, thick_slices)
+    return encoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,44 @@
+"""``mmssl predict``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+SUMMARY = "draw label maps, written in the space of the source scans"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    parser.add_argument("path", type=Path, metavar="PATH", help="a cohort, one case folder, or one file")
+    parser.add_argument("--weights", type=Path, required=True, metavar="RUN", help="run folder of a fine-tuning")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write <case id>.nii.gz into")
+    parser.add_argument(
+        "--cases", choices=("test", "all"), default="all", help="test: only subjects the fine-tuning held out"
+    )
+    parser.add_argument("--case", action="append", default=[], metavar="ID", help="only this case; may be repeated")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict; Ctrl-C stops after what is written."""
+    from napari_mmssl.cli.progress import ProgressLine
+    from napari_mmssl.workflows.predict import predict
+    from napari_mmssl.workflows.running import Interruption
+
+    line, interruption = ProgressLine(0), Interruption()
+    try:
+        with interruption.watching():
+            predict(
+                args.path,
+                args.weights,
+                args.out,
+                which=args.cases,
+                case_ids=args.case,
+                device=args.device,
+                listener=line,
+                interruption=interruption,
+            )
+    finally:
+        line.close()
+    print(f"{'stopped; kept' if interruption.came else 'predicted'}: {args.out}", file=sys.stderr)
+    return 130 if interruption.came else 0

@@ -1,0 +1,46 @@
+"""What a terminal sees of a run; nothing where there is no terminal."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+class ProgressLine:
+    """Listen to a run's events and draw one line with loss, metrics and time left on stderr.
+
+    Parameters
+    ----------
+    total
+        Steps in all.
+    metrics
+        Metrics of validations to show, where they are reported.
+    """
+
+    def __init__(self, total: int, metrics: tuple[str, ...] = ()) -> None:
+        self._metrics = metrics
+        self._shown: dict[str, str] = {}
+        # disable=None: quiet when stderr is no terminal.
+        self._bar = tqdm(total=total, disable=None, file=sys.stderr, unit="step", dynamic_ncols=True)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show ``event``."""
+        kind = event["kind"]
+        if kind == "prepared":
+            self._bar.set_description(f"preparing case {event['done']}/{event['total']}")
+        elif kind == "step":
+            self._bar.set_description("")
+            if "losses" in event:
+                self._shown["loss"] = f"{event['losses']['total']:.3f}"
+            self._bar.update(event["step"] - self._bar.n)
+            self._bar.set_postfix(self._shown, refresh=False)
+        elif kind == "validation":
+            for name in self._metrics:
+                if event["metrics"].get(name) is not None:
+                    self._shown[f"unseen {name.replace('_', ' ')}"] = f"{event['metrics'][name]:.2f}"
+        elif kind in ("warning", "convention"):
+            tqdm.write(event["text"], file=sys.stderr)
+
+    def close(self) -> None:
+        """Finish the line."""
+        self._bar.close()

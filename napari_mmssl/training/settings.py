@@ -1,0 +1,102 @@
+"""What describes a training fully; no torch here, so that forms and the command line draw from it at once."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from napari_mmssl.config import Settings
+
+Size = Literal["tiny", "small", "paper"]
+Shape = tuple[int, int, int]
+SpacingMm = tuple[float, float, float]
+
+#: Steps of each budget; *smoke* only shows that everything runs.
+BUDGETS = {"smoke": 20, "small": 400, "full": 20_000}
+
+
+def _positive(spacing: SpacingMm) -> SpacingMm:
+    if min(spacing) <= 0:
+        raise ValueError("spacings must be positive")
+    return spacing
+
+
+class EncoderSettings(Settings):
+    """Which encoder, and how large."""
+
+    name: str = Field("residual_unet", title="Encoder")
+    size: Size = Field("tiny", title="Size", description="tiny and small suit a CPU; paper wants a GPU")
+    thick_slices: int = Field(
+        0, ge=0, le=3, title="Thick slices", description="Reductions that leave the slice axis alone"
+    )
+
+
+class DataSettings(Settings):
+    """What is cut from the cohort."""
+
+    patch: Shape = Field((48, 48, 48), title="Patch", description="Voxels along (z, y, x)")
+    spacing_mm: Annotated[SpacingMm, AfterValidator(_positive)] | None = Field(
+        None, title="Spacing", description="mm along (S, A, R) to resample to; unset: the cohort's median"
+    )
+    modalities: tuple[str, ...] | None = Field(
+        None, title="Modalities", description="Which to use; unset: all of the cohort"
+    )
+    validation_share: float = Field(0.15, ge=0, lt=1, title="Validation", description="Share of subjects watched on")
+    test_share: float = Field(0.25, ge=0, lt=1, title="Test", description="Share of subjects held out by the seed")
+    workers: int = Field(0, ge=0, le=64, title="Loader processes", description="0: patches are cut between steps")
+
+
+class OptimisationSettings(Settings):
+    """How the weights are found."""
+
+    steps: int = Field(400, ge=1, title="Steps")
+    batch_size: int = Field(2, ge=1, title="Batch size")
+    learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate", description="Peak of the schedule")
+    weight_decay: float = Field(1e-4, ge=0, title="Weight decay")
+    warmup: float = Field(0.05, ge=0, lt=1, title="Warm-up", description="Share of the steps")
+    gradient_clip: float = Field(1.0, gt=0, title="Gradient clipping", description="Largest norm")
+
+
+class RunSettings(Settings):
+    """What every training has."""
+
+    cohort: Path = Field(title="Cohort", description="Folder with the cases")
+    seed: int = Field(0, ge=0, title="Seed", description="Decides the split and every draw")
+    device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:N or mps")
+    checkpoint_every: int = Field(100, ge=1, title="Checkpoint every", description="Steps")
+    validate_every: int = Field(50, ge=1, title="Validate every", description="Steps")
+    encoder: EncoderSettings = EncoderSettings()
+    data: DataSettings = DataSettings()
+    optimisation: OptimisationSettings = OptimisationSettings()
+
+
+class PretrainSettings(RunSettings):
+    """A pretraining: recipe and its objectives, resolved."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    recipe: str = Field("taleb2020", title="Recipe")
+    #: Objective name to its own settings, with an optional ``weight`` beside them.
+    objectives: dict[str, dict[str, Any]] = Field(default_factory=dict, title="Objectives")
+
+
+class SegmentationSettings(Settings):
+    """What is segmented."""
+
+    name: Literal["segmentation"] = "segmentation"
+    convention: str = Field(
+        "auto", title="Label convention", description="auto, or the name of a ready one such as brats2018 or lesion"
+    )
+    #: Region name to label values, or ``">0"``; replaces the convention.
+    regions: dict[str, list[int] | str] = Field(default_factory=dict, title="Regions")
+    label_share: float = Field(0.6, ge=0, le=1, title="Label share", description="Patches centred on a label")
+    drop_modality: float = Field(0.1, ge=0, lt=1, title="Modality dropout", description="Probability for each")
+
+
+class FinetuneSettings(RunSettings):
+    """A fine-tuning, or a training from scratch."""
+
+    kind: Literal["finetune"] = "finetune"
+    weights: str = Field("none", title="Weights", description="A pretraining's run folder, or none: from scratch")
+    label_fraction: float = Field(1.0, gt=0, le=1, title="Label fraction", description="Share of training subjects")
+    task: SegmentationSettings = SegmentationSettings()
+    optimisation: OptimisationSettings = OptimisationSettings(steps=300)

@@ -1,0 +1,50 @@
+"""The card beside weights: what whoever loads them must know; no torch here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.atomic import write_json
+from napari_mmssl.errors import CheckpointError
+
+CARD_FORMAT = 1
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write the model card as ``<folder>/card.json``."""
+    write_json(folder / "card.json", {"format": CARD_FORMAT, **card})
+
+
+def weights_folder(path: Path) -> Path:
+    """Return where the weights of ``path`` lie: a run folder's ``weights``, or the folder itself.
+
+    Raises
+    ------
+    CheckpointError
+        If neither holds a card.
+    """
+    for folder in (path / "weights", path):
+        if (folder / "card.json").is_file():
+            return folder
+    if (path / "status.json").is_file():
+        raise CheckpointError(f"the run '{path}' has no weights yet; let it finish, or stop and keep it")
+    raise CheckpointError(f"no weights in '{path}': a run folder, or a folder with card.json, is wanted")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return the card of the weights in ``path`` (a run folder or a weights folder).
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, it is damaged, or it is of a newer version.
+    """
+    file = weights_folder(path) / "card.json"
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        version = card["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"'{file}' is not a model card") from error
+    if version > CARD_FORMAT:
+        raise CheckpointError(f"'{file}' was written by a newer napari-mmssl (format {version}); update to load it")
+    return dict(card)

@@ -1,0 +1,138 @@
+"""From a folder to prepared cases in groups: what every training starts with."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case, Cohort
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, check_one_grid, prepare_cohort
+from napari_mmssl.cohorts.splits import Split, split_subjects, take_fraction
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.training.settings import DataSettings
+from napari_mmssl.volumes.geometry import to_canonical
+
+
+@dataclass(frozen=True)
+class Material:
+    """The cases of a training, in groups by subject.
+
+    Parameters
+    ----------
+    cohort
+        Where they come from.
+    split
+        Who is learned from, watched on, and held out.
+    train, validation
+        Cases of those groups, in the order of the cohort.
+    modalities
+        Channels, sorted by name.
+    spacing_mm
+        Common spacing along (S, A, R).
+    """
+
+    cohort: Cohort
+    split: Split
+    train: tuple[Case, ...]
+    validation: tuple[Case, ...]
+    modalities: tuple[str, ...]
+    spacing_mm: Spacing
+
+    def prepare(
+        self, cases: Sequence[Case], *, with_label: bool, progress: Callable[[int, int], None]
+    ) -> list[PreparedCase]:
+        """Return ``cases`` prepared on the common spacing."""
+        return prepare_cohort(cases, self.spacing_mm, with_label=with_label, progress=progress)
+
+    def fingerprint(self) -> str:
+        """Return a hash of ids, grids and file sizes, by which another run can tell whether the data are the same."""
+        told = hashlib.sha256()
+        for case in self.cohort.cases:
+            for name, scan in sorted(case.modalities.items()):
+                told.update(f"{case.id} {name} {scan.geometry.shape} {scan.path.stat().st_size}".encode())
+                told.update(scan.geometry.affine.round(3).tobytes())
+        return told.hexdigest()[:16]
+
+
+def gather(folder: Path, data: DataSettings, seed: int, *, labelled: bool, fraction: float = 1.0) -> Material:
+    """Find the cohort in ``folder`` and part its subjects; only headers are read.
+
+    Parameters
+    ----------
+    folder
+        A folder of cases.
+    data
+        Modalities, spacing and shares.
+    seed
+        Decides the split: the same seed holds out the same people in pretraining and fine-tuning.
+    labelled
+        Leave out cases without a label map, and refuse synthetic volumes, which only pretraining may see.
+    fraction
+        Share of the training subjects to use.
+
+    Raises
+    ------
+    LayoutError
+        If there is no cohort.
+    ConfigError
+        If no case is left, or a modality asked for is nowhere.
+    GeometryError
+        If the files of a case lie on different grids.
+    """
+    cohort = find_cohort(folder)
+    modalities = _chosen_modalities(cohort, data)
+    cases = [case for case in (_only(case, modalities) for case in cohort.cases) if case.modalities]
+    if labelled:
+        cases = [case for case in cases if case.label is not None]
+        _refuse_synthetic(cases)
+    if not cases:
+        raise ConfigError(f"no case in '{folder}' has {'a label map and ' if labelled else ''}a modality to learn from")
+    for case in cases:
+        check_one_grid(case, with_label=labelled)
+    split = split_subjects({case.subject for case in cases}, seed, data.test_share, data.validation_share)
+    learned = take_fraction(split.train, fraction, seed)
+    return Material(
+        cohort,
+        split,
+        tuple(case for case in cases if case.subject in learned),
+        tuple(case for case in cases if case.subject in split.validation),
+        modalities,
+        data.spacing_mm or _median_spacing(cases),
+    )
+
+
+def _chosen_modalities(cohort: Cohort, data: DataSettings) -> tuple[str, ...]:
+    if data.modalities is None:
+        return cohort.modalities
+    missing = sorted(set(data.modalities) - set(cohort.modalities))
+    if missing:
+        raise ConfigError(f"no case has {', '.join(missing)}; the cohort has {', '.join(cohort.modalities)}")
+    return tuple(sorted(set(data.modalities)))
+
+
+def _only(case: Case, modalities: tuple[str, ...]) -> Case:
+    kept = {name: scan for name, scan in case.modalities.items() if name in modalities}
+    return Case(case.id, case.subject, kept, case.label, case.clinical, case.findings)
+
+
+def _refuse_synthetic(cases: Sequence[Case]) -> None:
+    for case in cases:
+        for name, scan in case.modalities.items():
+            if scan.synthetic:
+                raise ConfigError(
+                    f"'{name}' of case '{case.id}' is synthetic: networks made it, so no downstream task may learn "
+                    "from it or be measured on it"
+                )
+
+
+def _median_spacing(cases: Sequence[Case]) -> Spacing:
+    """Return the median spacing on canonical axes, rounded to a hundredth of a millimetre."""
+    spacings = []
+    for case in cases:
+        geometry = next(iter(case.modalities.values())).geometry
+        spacings.append(to_canonical(geometry).apply_to(geometry).spacing_mm)
+    z, y, x = np.round(np.median(spacings, axis=0), 2)
+    return float(z), float(y), float(x)

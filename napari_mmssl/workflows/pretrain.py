@@ -1,0 +1,64 @@
+"""Pretrain an encoder on a cohort."""
+
+from pathlib import Path
+
+from napari_mmssl.config import as_table
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.settings import PretrainSettings
+from napari_mmssl.workflows.material import gather
+from napari_mmssl.workflows.running import Interruption, Listener, ignore, provenance, set_threads, starting
+
+
+def pretrain(
+    settings: PretrainSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    listener: Listener = ignore,
+    interruption: Interruption | None = None,
+) -> RunFolder:
+    """Pretrain into the run folder ``out`` and return it.
+
+    Parameters
+    ----------
+    settings
+        What to do; see :func:`napari_mmssl.workflows.configure.pretrain_settings`.
+    out
+        A folder that does not exist or is empty; with ``resume``, the folder of the run to go on with.
+    listener
+        Told of every event.
+    interruption
+        Watched between steps.
+
+    Raises
+    ------
+    MmsslError
+        If the cohort, the settings or ``out`` do not do.
+    RunFailed
+        If the training started and cannot go on.
+    """
+    material = gather(settings.cohort, settings.data, settings.seed, labelled=False)
+    data = settings.data.model_copy(update={"modalities": material.modalities, "spacing_mm": material.spacing_mm})
+    settings = settings.model_copy(update={"data": data, "cohort": settings.cohort.resolve()})
+    with starting(out, "pretrain", as_table(settings), resume=resume) as run:
+        from napari_mmssl.training.device import choose_device
+        from napari_mmssl.training.loop import Loop
+        from napari_mmssl.training.pretraining import Pretraining
+
+        set_threads()
+        device = choose_device(settings.device)
+        total = len(material.train) + len(material.validation)
+
+        def prepared(done: int, _of: int, before: int = 0) -> None:
+            listener({"kind": "prepared", "done": before + done, "total": total})
+
+        train = material.prepare(material.train, with_label=False, progress=prepared)
+        validation = material.prepare(
+            material.validation, with_label=False, progress=lambda done, of: prepared(done, of, len(train))
+        )
+        trainee = Pretraining(settings, train, validation, device)
+        run.write_provenance(provenance(material, parents=[]) | {"device": str(device)})
+        loop = Loop(run, trainee, settings, device, interruption or Interruption())
+        for event in loop.events(resume=resume):
+            listener(event)
+    return run

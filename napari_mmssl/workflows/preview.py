@@ -1,0 +1,63 @@
+"""What a run's network makes of one case, as a picture."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.prepare import prepare_case
+from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.pictures import Picture, write_picture
+from napari_mmssl.registry import unknown_name
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.configure import pretrain_settings
+
+
+def preview(run_path: Path, cohort_path: Path, case_id: str, out: Path, *, seed: int = 0) -> list[Picture]:
+    """Write one picture for each objective of a pretraining into ``out`` and return them.
+
+    Parameters
+    ----------
+    run_path
+        A pretraining, finished or with a checkpoint.
+    cohort_path, case_id
+        The case to look at.
+    out
+        Folder for ``<objective>.json`` and ``<objective>.npz``; made if missing.
+    seed
+        Another seed draws another puzzle.
+
+    Raises
+    ------
+    CheckpointError
+        If the run has neither weights nor a checkpoint.
+    ConfigError
+        If there is no such case.
+    """
+    run = RunFolder.open(run_path)
+    settings = pretrain_settings(file=run.path / "run.toml")
+    cohort = find_cohort(cohort_path)
+    try:
+        case = cohort.case(case_id)
+    except KeyError:
+        raise ConfigError(unknown_name("case", case_id, [one.id for one in cohort.cases])) from None
+    checkpoint = run.path / "checkpoints" / "last.safetensors"
+    if not checkpoint.is_file():
+        raise CheckpointError(f"the run '{run_path}' has no checkpoint yet; wait for one, or stop and keep it")
+
+    import torch
+
+    from napari_mmssl.training.checkpoints import load_checkpoint
+    from napari_mmssl.training.pretraining import Pretraining
+
+    prepared = prepare_case(case, settings.data.spacing_mm, with_label=False)
+    trainee = Pretraining(settings, [prepared], [], torch.device("cpu"))
+    step, _ = load_checkpoint(checkpoint, trainee, None)
+    sampler = replace(trainee.batches, seed=seed, batch_size=1, purpose="preview")
+    for module in trainee.modules.values():
+        module.eval()
+    with torch.no_grad():
+        pictures = trainee.picture_batch(sampler[0], step)
+    out.mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        write_picture(out / picture.name, picture)
+    return pictures

@@ -1,0 +1,127 @@
+"""What pretraining and fine-tuning share around the loop: folder, provenance, signals, failures."""
+
+import logging
+import os
+import platform
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.errors import MmsslError, RunError
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.material import Material
+
+#: Told of every event: its kind and fields as in ``events.jsonl``.
+Listener = Callable[[dict[str, Any]], None]
+
+
+def ignore(_event: dict[str, Any]) -> None:
+    """Listen to nothing."""
+
+
+@contextmanager
+def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = False) -> Iterator[RunFolder]:
+    """Make (or reopen) the run folder; if the start itself fails, leave no half-made folder behind.
+
+    Raises
+    ------
+    RunError
+        If ``out`` is taken, or is to be resumed and is at work already.
+    """
+    if resume:
+        run = RunFolder.open(out)
+        if run.is_alive():
+            raise RunError(f"'{out}' is at work already (process {run.status()['pid']} on {run.status()['host']})")
+    else:
+        run = RunFolder.create(out, kind, table)
+    log = logging.FileHandler(out / "log.txt")
+    log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger("napari_mmssl").addHandler(log)
+    try:
+        yield run
+    except MmsslError:
+        log.close()
+        if not resume and run.status()["state"] == "starting":
+            shutil.rmtree(out)
+        raise
+    finally:
+        logging.getLogger("napari_mmssl").removeHandler(log)
+        log.close()
+
+
+class Interruption:
+    """Whether Ctrl-C or a termination signal came; the loop asks between steps. A second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self) -> bool:
+        """Return whether it came."""
+        return self.came
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Catch the signals while the block runs."""
+
+        def note(_number: int, _frame: object) -> None:
+            self.came = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def provenance(material: Material, parents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what ``run.json`` says of where a run comes from."""
+    packages = ("napari-mmssl", "torch", "monai", "numpy", "SimpleITK", "nibabel")
+    return {
+        "format": 1,
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "host": socket.gethostname(),
+        "cpus": os.cpu_count(),
+        "data": {
+            "folder": str(material.cohort.root),
+            "layout": material.cohort.layout,
+            "cases": len(material.cohort.cases),
+            "fingerprint": material.fingerprint(),
+        },
+        "split": {
+            "train": list(material.split.train),
+            "validation": list(material.split.validation),
+            "test": list(material.split.test),
+        },
+        "used": {
+            "train": [case.id for case in material.train],
+            "validation": [case.id for case in material.validation],
+        },
+        "parents": parents,
+    }
+
+
+def seen_cases(run: dict[str, Any]) -> dict[str, list[str]]:
+    """Return case id -> where a network saw it (``pretraining``, ``fine-tuning``), from its ``run.json``."""
+    seen: dict[str, list[str]] = {}
+    stages = [
+        ("fine-tuning", run.get("used", {})),
+        *(("pretraining", parent["used"]) for parent in run.get("parents", [])),
+    ]
+    for stage, used in stages:
+        for case_id in (*used.get("train", []), *used.get("validation", [])):
+            seen.setdefault(case_id, []).append(stage)
+    return seen
+
+
+def set_threads() -> None:
+    """Use as many threads as ``$MMSSL_THREADS`` says, or all cores."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("MMSSL_THREADS", os.cpu_count() or 1)))
