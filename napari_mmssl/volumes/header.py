@@ -57,6 +57,8 @@ def reading(path: Path) -> Iterator[None]:
         If the grid is impossible.
     """
     try:
+        # The system says in three words what nibabel and SimpleITK need a page of C++ or Python for.
+        path.stat()
         yield
     except GeometryError as error:
         raise GeometryError(f"cannot read '{path}': {error}") from error

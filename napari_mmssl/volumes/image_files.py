@@ -153,9 +153,7 @@ def write_label_map(path: Path, label_map: LabelMap) -> None:
     --------
     read_label_map : the inverse.
     """
-    array = label_map.array
-    smallest = np.result_type(np.min_scalar_type(array.min()), np.min_scalar_type(array.max()))
-    _write(path, array.astype(smallest), label_map, "")
+    _write(path, label_map.array.astype(_smallest_dtype(label_map.array)), label_map, "")
     if label_map.classes:
         write_classes(classes_file(path), label_map.classes)
     else:
@@ -174,6 +172,12 @@ def _write(path: Path, array: np.ndarray, placed: Volume | LabelMap, description
         # As in reading: neither library says what it may raise.
         except Exception as error:
             raise WriteError(f"cannot write '{path}': {error}") from error
+
+
+def _smallest_dtype(array: np.ndarray) -> np.dtype:
+    lowest, highest = int(array.min()), int(array.max())
+    # A signed type that holds -(n + 1) holds n as well.
+    return np.min_scalar_type(highest if lowest >= 0 else min(lowest, -highest - 1))
 
 
 def _suffix(path: Path) -> str | None:

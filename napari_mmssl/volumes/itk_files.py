@@ -91,8 +91,6 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: 
 
 
 def _open(path: Path) -> Any:
-    # SimpleITK tells a missing file with a page of C++; the system tells it in three words.
-    path.stat()
     reader = sitk.ImageFileReader()
     reader.SetImageIO(_IMAGE_IO[path.suffix.lower()])
     reader.SetFileName(str(path))

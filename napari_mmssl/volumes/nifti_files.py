@@ -120,7 +120,7 @@ def _grid(path: Path, image: Any) -> tuple[Geometry, int | None]:
     with np.errstate(all="ignore"):
         affine: Affine = from_nifti(image.affine)
     scale = _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
-    return grid_of(path, image.shape, np.diag([scale, scale, scale, 1.0]) @ affine)
+    return grid_of(path, image.shape, affine * np.array([[scale], [scale], [scale], [1.0]]))
 
 
 def _check_length(image: Any, n_bytes: int) -> None:
