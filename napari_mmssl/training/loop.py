@@ -190,6 +190,7 @@ class Loop:
             if state != "paused":
                 if self.trainee.keeps_best and self._file("best").is_file():
                     load_checkpoint(self._file("best"), self.trainee, None)
+                (self.run.path / "weights").mkdir(exist_ok=True)
                 self.trainee.export(self.run.path / "weights")
         if request is not None:
             self.run.answer(request, step=step)
@@ -211,7 +212,9 @@ class Loop:
         return [weight for module in self.trainee.modules.values() for weight in module.parameters()]
 
     def _file(self, name: str) -> Any:
-        return self.run.path / "checkpoints" / f"{name}.safetensors"
+        folder = self.run.path / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{name}.safetensors"
 
     def _emit(self, kind: str, **fields: Any) -> dict[str, Any]:
         self.run.emit(kind, **fields)

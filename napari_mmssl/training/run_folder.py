@@ -58,8 +58,7 @@ class RunFolder:
         try:
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise RunError(f"'{path}' is not empty; choose another --out, or resume the run that is in it")
-            for name in ("control/done", "checkpoints", "pictures", "weights"):
-                (path / name).mkdir(parents=True)
+            (path / "control" / "done").mkdir(parents=True)
         except OSError as error:
             raise RunError(f"cannot make the run folder '{path}': {error.strerror}") from error
         run = cls(path)
@@ -215,6 +214,7 @@ class RunFolder:
 
     def save_picture(self, picture: Picture) -> None:
         """Write a picture and drop the oldest beyond :data:`KEPT_PICTURES`."""
+        (self.path / "pictures").mkdir(exist_ok=True)
         name = f"{picture.step:08d}-{picture.name}"
         write_picture(self.path / "pictures" / name, picture)
         for old in self.pictures()[:-KEPT_PICTURES]:

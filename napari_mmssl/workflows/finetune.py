@@ -50,7 +50,7 @@ def finetune(
         )
         train, validation = cases[: len(material.train)], cases[len(material.train) :]
         convention, reason = label_convention(settings.task, cases, material)
-        listener({"kind": "convention", "text": reason})
+        listener({"kind": "convention", "text": f"label coding {convention.name}: {reason}"})
         pretrained = None if card is None else read_weights(Path(settings.weights), "encoder")
         trainee = FineTuning(settings, convention, train, validation, device, pretrained)
         parents = [] if card is None else [_parent(Path(settings.weights))]
