@@ -38,8 +38,8 @@ class Origin:
         The file, if there is one.
     case
         Id of the case it belongs to.
-    modality
-        Name of the sequence; ``None`` for label maps.
+    role
+        What it is in its case: the name of a modality, ``label``, ``prediction`` ...
     synthetic
         Whether a network made it.
     classes
@@ -49,19 +49,19 @@ class Origin:
     geometry: Geometry
     path: Path | None = None
     case: str | None = None
-    modality: str | None = None
+    role: str | None = None
     synthetic: bool = False
     classes: tuple[LabelClass, ...] = ()
 
 
 def image_layer(
-    volume: Volume, name: str, *, path: Path | None = None, case: str | None = None, modality: str | None = None
+    volume: Volume, name: str, *, path: Path | None = None, case: str | None = None, role: str | None = None
 ) -> LayerTuple:
     """Return ``volume`` as an image layer in its true place.
 
     A synthetic volume says so in its name and is not shown in grey, so that nobody takes it for a scan.
     """
-    origin = Origin(volume.geometry, path, case, modality, volume.synthetic)
+    origin = Origin(volume.geometry, path, case, role, volume.synthetic)
     state = _common_state(origin, f"{name} (synthetic)" if volume.synthetic else name) | {
         "contrast_limits": contrast_limits(volume.array),
         "colormap": "magma" if volume.synthetic else "gray",
@@ -70,14 +70,16 @@ def image_layer(
     return to_canonical(volume.geometry).apply(volume.array), state, "image"
 
 
-def labels_layer(label_map: LabelMap, name: str, *, path: Path | None = None, case: str | None = None) -> LayerTuple:
+def labels_layer(
+    label_map: LabelMap, name: str, *, path: Path | None = None, case: str | None = None, role: str | None = "label"
+) -> LayerTuple:
     """Return ``label_map`` as a labels layer in its true place, with names and colours for its classes.
 
     Values without a name are called by their number. The array can be painted on; the file is not changed.
     """
     array = label_map.array if label_map.array.flags.writeable else label_map.array.copy()
     classes = complete_classes(array, label_map.classes)
-    origin = Origin(label_map.geometry, path, case, classes=classes)
+    origin = Origin(label_map.geometry, path, case, role, classes=classes)
     state = _common_state(origin, name) | {"opacity": LABELS_OPACITY}
     if classes:
         # None is what a person paints with before it has a name: visible, and unlike every class.

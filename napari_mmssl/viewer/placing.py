@@ -85,7 +85,7 @@ def own_geometry(shape: tuple[int, ...], state: Mapping[str, Any]) -> Geometry:
     if not units or not units <= {"mm", "millimeter"}:
         raise GeometryError(
             f"layer '{name}' does not say where it lies (its units are {', '.join(sorted(units)) or 'unknown'}); "
-            "paint on a new labels layer made while a scan is selected, or give the layer units of mm, scale and translate"
+            "paint on a new labels layer made while a scan is selected, or give the layer a scale and units of mm"
         )
     # Rows from (S, A, R) to our (R, A, S).
     return Geometry((shape[0], shape[1], shape[2]), transform_of(state)[[2, 1, 0, 3]])

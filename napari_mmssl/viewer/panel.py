@@ -1,0 +1,120 @@
+"""What all our dock widgets are made of: a column in a scroll area, named and explained parts, work in a thread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_mmssl.errors import MmsslError
+from napari_mmssl.viewer.session import plain, session_of
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a function on a thread came to: a value, or the error it ended with."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+class Panel(QWidget):
+    """A dock widget: a column that scrolls when the dock is low, on one viewer and its session.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer, as napari hands it to widgets.
+    name
+        Object name, by which tests and style sheets find the widget.
+    """
+
+    def __init__(self, napari_viewer: Any, name: str) -> None:
+        super().__init__()
+        # napari hands out a proxy, another object at each access; layers are told apart by identity here.
+        self.viewer = plain(napari_viewer)
+        self.session = session_of(self.viewer)
+        self.setObjectName(name)
+        inner = QWidget()
+        self.column = QVBoxLayout(inner)
+        self.column.setContentsMargins(4, 4, 4, 4)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._was_docked = False
+
+    def part(self, widget: Any, name: str, tip: str = "") -> Any:
+        """Return ``widget`` with its object name and tooltip set."""
+        widget.setObjectName(name)
+        if tip:
+            widget.setToolTip(tip)
+            widget.setAccessibleDescription(tip)
+        return widget
+
+    def form(self) -> QFormLayout:
+        """Add a form to the column and return it; labels go above fields where the dock is narrow."""
+        form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.column.addLayout(form)
+        return form
+
+    def text(self, name: str, words: str = "") -> QLabel:
+        """Add a line of text that wraps, and return it."""
+        label = QLabel(words)
+        label.setWordWrap(True)
+        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        # A long path without spaces must not make the dock wide.
+        label.setMinimumWidth(1)
+        self.column.addWidget(self.part(label, name))
+        return label
+
+    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[str], None]) -> None:
+        """Run ``work`` on one of napari's threads, then ``done`` with its value, or ``failed`` with a sentence, here.
+
+        ``work`` must touch no widget and no layer. An error that is not ours goes on to napari, with its traceback.
+        """
+
+        def guarded() -> Outcome:
+            try:
+                return Outcome(work())
+            # Whatever it is, it must reach the person: superqt drops RuntimeErrors of some workers silently.
+            except Exception as error:  # noqa: BLE001
+                return Outcome(error=error)
+
+        def back(outcome: Outcome) -> None:
+            if outcome.error is None:
+                done(outcome.value)
+                return
+            failed(str(outcome.error))
+            if not isinstance(outcome.error, MmsslError):
+                raise outcome.error
+            show_error(str(outcome.error))
+
+        guarded.__qualname__ = f"{self.objectName()} at work"
+        create_worker(guarded, _connect={"returned": back})
+
+    def tell(self, notes: list[str]) -> None:
+        """Show each sentence as a notification."""
+        for note in notes:
+            show_info(note)
+
+    def removed(self) -> None:
+        """Called when the dock is closed for good; jobs that go on by themselves are spoken of here."""
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that napari took the widget out of its dock."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None and self._was_docked:
+                self.removed()
+            self._was_docked = self.parent() is not None
+        return bool(super().event(event))

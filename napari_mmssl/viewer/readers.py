@@ -1,0 +1,118 @@
+"""npe2 readers: files and folders dropped on the window or opened from the menu."""
+
+import os
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+from napari import current_viewer
+from napari.utils.notifications import show_error, show_info, show_warning
+
+from napari_mmssl.errors import MmsslError
+from napari_mmssl.viewer.layers import LayerTuple
+from napari_mmssl.viewer.orientation_letters import prepare_camera
+from napari_mmssl.viewer.reading import Opened, read_case, read_file
+from napari_mmssl.viewer.session import session_of
+from napari_mmssl.volumes.image_files import is_image
+
+Reader: TypeAlias = Callable[[str], list[LayerTuple] | list[tuple[None]]]
+
+#: Names looked at before a folder is declined, so that a home folder dropped by mistake costs no time.
+_MOST_NAMES = 5000
+
+
+def get_reader(path: str | list[str]) -> Reader | None:
+    """Return what opens ``path``, or ``None`` fast if it is none of ours; nothing is opened here.
+
+    Several files at once are for napari to open one by one; we stack nothing.
+    """
+    if not isinstance(path, str):
+        return None
+    target = Path(path)
+    if target.is_dir():
+        return open_folder if _holds_scans(target) else None
+    return open_file if is_image(target) and target.is_file() else None
+
+
+def open_file(path: str) -> list[LayerTuple] | list[tuple[None]]:
+    """Open one image file as layers.
+
+    Raises
+    ------
+    MmsslError
+        If it cannot be read and there is no viewer to say so in.
+    """
+    return _shown(lambda: read_file(Path(path)))
+
+
+def open_folder(path: str) -> list[LayerTuple] | list[tuple[None]]:
+    """Open a case folder, or the first case of a folder of cases; the *Cases* widget then shows the others.
+
+    Raises
+    ------
+    MmsslError
+        If the folder is in no known layout and there is no viewer to say so in.
+    """
+    return _shown(lambda: _read_cohort(Path(path)))
+
+
+def _read_cohort(path: Path) -> Opened:
+    from napari_mmssl.cohorts.find import find_cohort
+
+    cohort = find_cohort(path)
+    first = cohort.cases[0]
+    opened = read_case(first, cohort.layout)
+    viewer = current_viewer()
+    if viewer is not None:
+        session = session_of(viewer)
+        session.cohort, session.case = cohort, first
+    if len(cohort.cases) == 1:
+        return opened
+    count = (
+        f"'{path.name}' holds {len(cohort.cases)} cases ({cohort.layout}); '{first.id}' is open, "
+        "Plugins > MMSSL > Cases lists the others"
+    )
+    return Opened(opened.layers, (count, *opened.notes), opened.problems)
+
+
+def _shown(read: Callable[[], Opened]) -> list[LayerTuple] | list[tuple[None]]:
+    """Read, and say notes and problems in the viewer; without a viewer problems are raised.
+
+    napari answers a reader's exception with its own text ("tried opening with ..., but failed"), which hides the
+    sentence a person can act on. Hence an error is shown here and napari is told that there is nothing to add.
+    """
+    viewer = current_viewer()
+    try:
+        opened = read()
+        if not opened.layers:
+            raise MmsslError(" ".join(opened.problems) or "there is nothing to show in this folder")
+    except MmsslError as error:
+        if viewer is None:
+            raise
+        show_error(str(error))
+        return [(None,)]
+    if viewer is not None:
+        for note in (*prepare_camera(viewer), *opened.notes):
+            show_info(note)
+        for problem in opened.problems:
+            show_warning(problem)
+    return list(opened.layers)
+
+
+def _holds_scans(folder: Path) -> bool:
+    names = (
+        Path(directory) / name
+        for directory, folders, files in os.walk(folder)
+        if _descend(Path(directory), folder, folders)
+        for name in files
+    )
+    return any(is_image(name) for name in islice(names, _MOST_NAMES))
+
+
+def _descend(directory: Path, root: Path, folders: list[str]) -> bool:
+    # A case lies at most three folders below what a person drops; deeper ones are dropped in place for os.walk.
+    if len(directory.relative_to(root).parts) >= 3:
+        folders.clear()
+    folders.sort()
+    return True
