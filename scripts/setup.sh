@@ -72,7 +72,8 @@ install_python_packages() {
     # torch first and alone: the next resolution finds it installed and cannot swap it for another build.
     # shellcheck disable=SC2086  # TORCH_ARGS is a list of words.
     "${pip[@]}" install -q ${TORCH_ARGS:-} -c constraints.txt torch
-    "${pip[@]}" install -q -c constraints.txt -e . --group dev
+    # Ignored: a long warning that an editable installation is one.
+    PYTHONWARNINGS=ignore "${pip[@]}" install -q -c constraints.txt -e . --group dev
 }
 
 python=$(find_python)
