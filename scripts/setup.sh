@@ -37,7 +37,12 @@ listed_packages() {
         'from napari_mmssl.workflows import system_packages as s; print(*s.OPENGL, *s.VIRTUAL_DISPLAY)'
 }
 
-is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+is_installed() {
+    # Newer releases add t64 to some names. dpkg-query fails when either name is unknown, which pipefail would pass on.
+    local states
+    states=$(dpkg-query -W -f '${db:Status-Status}\n' "$1" "${1}t64" 2>/dev/null || true)
+    grep -qx installed <<<"$states"
+}
 
 install_system_packages() {
     local python=$1 package missing=() as_root=()

@@ -263,5 +263,5 @@ def install_line(packages: Sequence[str]) -> str | None:
 
 
 def _is_installed(package: str) -> bool:
-    query = ["dpkg-query", "-W", "-f", "${db:Status-Status}", package]
-    return subprocess.run(query, capture_output=True, text=True, check=False).stdout == "installed"
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Status}\n", package, f"{package}t64"]
+    return "installed" in subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()

@@ -1,12 +1,14 @@
 """The operating system's packages that a window needs; the one list for ``mmssl doctor`` and the set-up script."""
 
-#: Debian and Ubuntu: what Qt and OpenGL need beside a Qt binding from PyPI, rendering in software.
+#: Debian and Ubuntu: what Qt and OpenGL need beside a Qt binding from PyPI, rendering in software;
+#: found by starting from a bare Debian 12. Newer releases add "t64" to some names and still take these.
 OPENGL = (
     "libdbus-1-3",
     "libegl1",
     "libfontconfig1",
     "libgl1",
     "libgl1-mesa-dri",
+    "libglib2.0-0",
     "libopengl0",
     "libxcb-cursor0",
     "libxcb-icccm4",
