@@ -12,9 +12,9 @@ MOST_DEFLATED = 1032
 _CHUNK = 1 << 20
 
 
-def ends_early(path: Path, length: int, wanted: int) -> ReadError:
-    """Return the error that says ``path`` holds ``length`` of ``wanted`` bytes."""
-    return ReadError(f"cannot read '{path}': it ends early, with {length} of the {wanted} bytes its header announces")
+def ends_early(length: int, wanted: int) -> ReadError:
+    """Return the error that says a file holds ``length`` of ``wanted`` bytes."""
+    return ReadError(f"it ends early, with {length} of the {wanted} bytes its header announces")
 
 
 def gzip_length(path: Path, wanted: int, start: int = 0) -> int:
@@ -34,10 +34,10 @@ def gzip_length(path: Path, wanted: int, start: int = 0) -> int:
         if int.from_bytes(packed.read(4), "little") == wanted % (1 << 32):
             return wanted
         packed.seek(start)
-        return _count(path, packed, wanted)
+        return _count(packed, wanted)
 
 
-def _count(path: Path, packed: io.BufferedReader, wanted: int) -> int:
+def _count(packed: io.BufferedReader, wanted: int) -> int:
     length = 0
     try:
         with gzip.GzipFile(fileobj=packed, mode="rb") as unpacked:
@@ -46,5 +46,5 @@ def _count(path: Path, packed: io.BufferedReader, wanted: int) -> int:
     except EOFError:
         return length
     except (OSError, zlib.error) as error:
-        raise ReadError(f"cannot read '{path}': its packed data are damaged") from error
+        raise ReadError("its packed data are damaged") from error
     return length

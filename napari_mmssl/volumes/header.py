@@ -60,10 +60,8 @@ def reading(path: Path) -> Iterator[None]:
         # The system says in three words what nibabel and SimpleITK need a page of C++ or Python for.
         path.stat()
         yield
-    except GeometryError as error:
-        raise GeometryError(f"cannot read '{path}': {error}") from error
-    except MmsslError:
-        raise
+    except MmsslError as error:
+        raise type(error)(f"cannot read '{path}': {error}") from error
     except MemoryError as error:
         raise ReadError(f"cannot read '{path}': there is not enough memory for it") from error
     # nibabel and SimpleITK raise nearly everything on damaged files, and none of it may reach a person raw.
@@ -71,13 +69,11 @@ def reading(path: Path) -> Iterator[None]:
         raise ReadError(f"cannot read '{path}': {_first_sentence(error)}") from error
 
 
-def grid_of(path: Path, shape_xyz: tuple[int, ...], affine: Affine) -> tuple[Geometry, int | None]:
+def grid_of(shape_xyz: tuple[int, ...], affine: Affine) -> tuple[Geometry, int | None]:
     """Return the grid of one volume and the number of channels of a file with these axes.
 
     Parameters
     ----------
-    path
-        The file, for messages.
     shape_xyz
         Sizes of the file's axes, fastest first: 2, 3 or 4 of them, or more if the rest are 1.
     affine
@@ -96,8 +92,7 @@ def grid_of(path: Path, shape_xyz: tuple[int, ...], affine: Affine) -> tuple[Geo
     if not 2 <= len(sizes) <= 4:
         axes = " x ".join(map(str, sizes))
         raise NotAVolumeError(
-            f"cannot read '{path}': it has axes of {axes}; a slice (2 axes), a volume (3) or a series of volumes (4)"
-            " can be read"
+            f"it has axes of {axes}; a slice (2 axes), a volume (3) or a series of volumes (4) can be read"
         )
     if len(sizes) == 2:
         sizes.append(1)
@@ -122,7 +117,7 @@ def with_slice_thickness(affine: Affine) -> Affine:
     return thick
 
 
-def check_channel(path: Path, header: Header, channel: int | None) -> None:
+def check_channel(header: Header, channel: int | None) -> None:
     """Refuse a ``channel`` that the file does not have, or none where one must be chosen.
 
     Raises
@@ -132,15 +127,11 @@ def check_channel(path: Path, header: Header, channel: int | None) -> None:
     ReadError
         If there is no such channel.
     """
-    if header.channels is None:
-        if channel not in (None, 0):
-            raise ReadError(f"channel {channel} of '{path}' was asked for, and it is one 3-D volume")
-    elif channel is None:
-        raise NotAVolumeError(
-            f"'{path}' is 4-D and holds {header.channels} volumes; say which one (channel 0 to {header.channels - 1})"
-        )
-    elif not 0 <= channel < header.channels:
-        raise ReadError(f"channel {channel} of '{path}' was asked for, and it holds 0 to {header.channels - 1}")
+    n_channels = header.channels or 1
+    if header.channels is not None and channel is None:
+        raise NotAVolumeError(f"it is 4-D and holds {n_channels} volumes; say which one (0 to {n_channels - 1})")
+    if channel is not None and not 0 <= channel < n_channels:
+        raise ReadError(f"it has no channel {channel}; there are {n_channels}, counted from 0")
 
 
 def intensities(array: np.ndarray) -> np.ndarray:

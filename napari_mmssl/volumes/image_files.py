@@ -1,9 +1,11 @@
 """Read and write volumes and label maps, whatever the file format.
 
-NIfTI goes through nibabel, because SimpleITK refuses sheared affines and loses digits; NRRD and MetaImage go
-through SimpleITK. No exception of either leaves this package: a person gets one sentence that names the file.
+NIfTI goes through nibabel, because SimpleITK refuses sheared affines. NRRD and MetaImage are written through SimpleITK
+and read here: damaged headers end SimpleITK's process, and damaged voxels it returns as noise. No exception of a
+library leaves this package: a person gets one sentence that names the file.
 """
 
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -32,7 +34,6 @@ __all__ = [
 
 #: Endings of the files that can be read. ``.hdr`` stands for the pair with its ``.img``, which is one volume.
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
-_NIFTI = (".nii.gz", ".nii", ".hdr")
 _WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
@@ -63,7 +64,7 @@ def read_header(path: Path) -> Header:
     GeometryError
         If its affine is NaN or singular or an axis is empty.
     """
-    header: Header = _family(path).read_header(path)
+    header: Header = _reader(path).read_header(path)
     return header
 
 
@@ -91,7 +92,7 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
     --------
     write_volume : the inverse.
     """
-    header, array = _family(path).read_array(path, channel)
+    header, array = _reader(path).read_array(path, channel)
     return Volume(array, header.geometry, header.synthetic)
 
 
@@ -111,7 +112,7 @@ def read_label_map(path: Path, channel: int | None = None) -> LabelMap:
     --------
     write_label_map : the inverse.
     """
-    header, array = _family(path).read_array(path, channel)
+    header, array = _reader(path).read_array(path, channel)
     return LabelMap(_whole(path, array), header.geometry, read_classes(classes_file(path)))
 
 
@@ -162,11 +163,10 @@ def write_label_map(path: Path, label_map: LabelMap) -> None:
 
 
 def _write(path: Path, array: np.ndarray, placed: Volume | LabelMap, description: str) -> None:
-    if _suffix(path) not in _WRITABLE:
-        raise WriteError(f"cannot write '{path}': name it {', '.join(_WRITABLE[:-1])} or {_WRITABLE[-1]}")
+    writer = _writer(path)
     with replacing(path) as aside:
         try:
-            _family(path).write_array(aside, array, placed.geometry, description)
+            writer.write_array(aside, array, placed.geometry, description)
         except (OSError, MmsslError):
             raise
         # As in reading: neither library says what it may raise.
@@ -185,18 +185,24 @@ def _suffix(path: Path) -> str | None:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix), None)
 
 
-def _family(path: Path) -> ModuleType:
-    """Return the module that reads and writes files of this name; imported late, since folders need only names."""
+def _reader(path: Path) -> ModuleType:
+    """Return the module that reads files of this name; imported late, since looking at folders needs names only."""
     suffix = _suffix(path)
-    if suffix in _NIFTI or path.suffix.lower() == ".img":
-        from napari_mmssl.volumes import nifti_files
-
-        return nifti_files
-    if suffix is None:
+    if suffix in (".nrrd", ".nhdr"):
+        return importlib.import_module("napari_mmssl.volumes.nrrd_files")
+    if suffix in (".mha", ".mhd"):
+        return importlib.import_module("napari_mmssl.volumes.meta_files")
+    if suffix is None and path.suffix.lower() != ".img":
         raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
-    from napari_mmssl.volumes import itk_files
+    return importlib.import_module("napari_mmssl.volumes.nifti_files")
 
-    return itk_files
+
+def _writer(path: Path) -> ModuleType:
+    suffix = _suffix(path)
+    if suffix not in _WRITABLE:
+        raise WriteError(f"cannot write '{path}': name it {', '.join(_WRITABLE[:-1])} or {_WRITABLE[-1]}")
+    name = "nifti_files" if suffix in (".nii", ".nii.gz") else "itk_writing"
+    return importlib.import_module(f"napari_mmssl.volumes.{name}")
 
 
 def _whole(path: Path, array: np.ndarray) -> np.ndarray:
@@ -204,6 +210,7 @@ def _whole(path: Path, array: np.ndarray) -> np.ndarray:
         return array
     if not np.isfinite(array).all() or (array != np.round(array)).any():
         raise ReadError(f"'{path}' is no label map: it holds values between the whole numbers")
-    if np.abs(array).max() > np.iinfo(np.int32).max:
-        raise ReadError(f"'{path}' is no label map: it holds values beyond {np.iinfo(np.int32).max}")
+    # Not "> 2**31 - 1", which float32 cannot hold.
+    if np.abs(array).max() >= 2**31:
+        raise ReadError(f"'{path}' is no label map: it holds values of {np.abs(array).max():.3g}")
     return array.astype(np.int32)

@@ -55,7 +55,7 @@ def read_header(path: Path) -> Header:
         If the affine is NaN or singular or an axis is empty.
     """
     with reading(path), _quiet.hush():
-        return _header_of(path, _open(path))
+        return _header_of(_open(path))
 
 
 def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
@@ -68,8 +68,8 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
     """
     with reading(path), _quiet.hush():
         image = _open(path)
-        header = _header_of(path, image)
-        check_channel(path, header, channel)
+        header = _header_of(image)
+        check_channel(header, channel)
         voxels = np.asanyarray(image.dataobj if header.channels is None else image.dataobj[:, :, :, channel])
         z, y, x = header.geometry.shape
         return header, intensities(voxels.reshape(x, y, z, order="F").T)
@@ -98,29 +98,29 @@ def _open(path: Path) -> Any:
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Pair):
         raise ReadError(
-            f"cannot read '{path}': it is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not say"
+            f"it is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not say"
             " for certain where its voxels are; convert it to NIfTI"
         )
     return image
 
 
-def _header_of(path: Path, image: Any) -> Header:
+def _header_of(image: Any) -> Header:
     dtype = image.get_data_dtype()
     if not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
         what = "complex numbers" if np.issubdtype(dtype, np.complexfloating) else "colours"
-        raise NotAVolumeError(f"cannot read '{path}': its voxels are {what}, and plain numbers are needed")
-    geometry, channels = _grid(path, image)
+        raise NotAVolumeError(f"its voxels are {what}, and plain numbers are needed")
+    geometry, channels = _grid(image)
     n_voxels = int(np.prod([int(size) for size in image.shape], dtype=object))
     _check_length(image, int(image.dataobj.offset) + n_voxels * dtype.itemsize)
     description = bytes(image.header["descrip"]).partition(b"\0")[0].decode("latin-1").strip()
     return Header(geometry, channels, dtype.newbyteorder("="), description)
 
 
-def _grid(path: Path, image: Any) -> tuple[Geometry, int | None]:
+def _grid(image: Any) -> tuple[Geometry, int | None]:
     with np.errstate(all="ignore"):
         affine: Affine = from_nifti(image.affine)
     scale = _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
-    return grid_of(path, image.shape, affine * np.array([[scale], [scale], [scale], [1.0]]))
+    return grid_of(image.shape, affine * np.array([[scale], [scale], [scale], [1.0]]))
 
 
 def _check_length(image: Any, n_bytes: int) -> None:
@@ -128,4 +128,4 @@ def _check_length(image: Any, n_bytes: int) -> None:
     path = Path(image.file_map["image"].filename)
     length = gzip_length(path, n_bytes) if path.suffix.lower() == ".gz" else path.stat().st_size
     if length < n_bytes:
-        raise ends_early(path, length, n_bytes)
+        raise ends_early(length, n_bytes)

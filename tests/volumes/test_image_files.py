@@ -162,7 +162,7 @@ def test_a_channel_of_a_4d_file_is_read_by_its_number(tmp_path, rng):
         np.testing.assert_array_equal(read_volume(tmp_path / name, channel=1).array, array[..., 1].T)
         with pytest.raises(NotAVolumeError, match="4-D and holds 2 volumes"):
             read_volume(tmp_path / name)
-        with pytest.raises(ReadError, match="0 to 1"):
+        with pytest.raises(ReadError, match="no channel 2; there are 2"):
             read_volume(tmp_path / name, channel=2)
 
 

@@ -1,0 +1,37 @@
+"""Write NRRD and MetaImage files, through SimpleITK."""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from napari_mmssl.errors import WriteError
+from napari_mmssl.volumes.geometry import Geometry, lps_to_ras, to_nifti
+
+
+def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: str) -> None:
+    """Write ``array`` ``(z, y, x)``; ``nrrd_files`` and ``meta_files`` read it back.
+
+    Raises
+    ------
+    WriteError
+        If the grid is sheared, which these formats cannot be trusted with, or SimpleITK cannot write.
+    """
+    if geometry.is_sheared:
+        raise WriteError(f"cannot write '{path}': its grid is sheared; only NIfTI can store that, name it .nii.gz")
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    elif array.dtype == np.float16:
+        array = array.astype(np.float32)
+    image = sitk.GetImageFromArray(array)
+    affine = lps_to_ras(to_nifti(geometry.affine))
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    if description:
+        image.SetMetaData("description", " ".join(description.split()))
+    try:
+        sitk.WriteImage(image, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise WriteError(f"cannot write '{path}': {str(error).strip().splitlines()[-1]}") from error
