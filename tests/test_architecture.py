@@ -22,10 +22,15 @@ LAYERS = (
 )
 GUI = {"napari", "qtpy", "superqt", "magicgui", "pyqtgraph", "vispy", "PyQt5", "PyQt6", "PySide2", "PySide6"}
 HEAVY = {"torch", "monai", "torchvision", "safetensors.torch"}
-#: Plain data that lower layers need although it stands beside what uses it.
-LOWER = dict.fromkeys(
-    ("tasks.conventions", "tasks.label_convention", "tasks.region_table", "tasks.convention_choice"), "cohorts"
-)
+#: Plain data and files that lower layers need, although they stand beside what makes them.
+LOWER = {
+    "tasks.conventions": "cohorts",
+    "tasks.label_convention": "cohorts",
+    "tasks.region_table": "cohorts",
+    "tasks.convention_choice": "cohorts",
+    "training.weights_cards": "networks",
+    "training.weights_files": "networks",
+}
 #: What the viewer process and the command line's parser load; those never pay for torch.
 LIGHT = (
     *LAYERS[0],
@@ -38,7 +43,8 @@ LIGHT = (
     "viewer",
     "__main__",
     "training.run_folder",
-    *LOWER,
+    "training.weights_cards",
+    *(name for name in LOWER if name.startswith("tasks.")),
 )
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
