@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import logger as _nibabel_logger
 
 from napari_mmssl.errors import ReadError
@@ -95,7 +96,10 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: 
 
 
 def _open(path: Path) -> Any:
-    image = nib.load(path)
+    try:
+        image = nib.load(path)
+    except ImageFileError as error:
+        raise ReadError("it is no NIfTI file, or its header is damaged or cut") from error
     if not isinstance(image, nib.Nifti1Pair):
         raise ReadError(
             f"it is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not say"

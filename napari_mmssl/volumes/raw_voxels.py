@@ -17,7 +17,7 @@ from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.file_length import MOST_DEFLATED, ends_early, gzip_length
 
 Packing = Literal["raw", "gzip", "zlib", "text"]
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
