@@ -1,6 +1,7 @@
 """Damaged image files: whatever is done to a file, one sentence that names it comes out, soon, in little memory."""
 
 import gzip
+import logging
 import shutil
 import struct
 import time
@@ -55,17 +56,16 @@ def copies(sound, tmp_path):
 
 def outcome(path: Path) -> np.ndarray | None:
     """Read ``path`` in every way; return its voxels, or ``None`` if it was refused as it should be."""
-    array = None
+    array, messages = None, []
     begin = time.perf_counter()
     for read in (read_header, read_label_map, read_volume, lambda file: read_volume(file, 0)):
         try:
             result = read(path)
             array = getattr(result, "array", array)
         except MmsslError as error:
-            assert path.name in str(error)
-            assert "\n" not in str(error)
-            assert len(str(error)) < 500
             array = None
+            messages.append(str(error))
+    assert all(path.name in text and "\n" not in text and len(text) < 500 for text in messages)
     assert time.perf_counter() - begin < 5
     return array
 
@@ -190,7 +190,9 @@ def test_a_small_file_that_unpacks_to_much_is_not_unpacked_beyond_what_its_heade
 
 def test_a_cut_packed_file_is_found_by_its_header_alone(copies):
     path = copies / "packed.nii.gz"
-    path.write_bytes(path.read_bytes()[:-30])
+    voxels = np.random.default_rng(1).integers(0, 999, (20, 20, 20)).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
+    path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(ReadError, match="ends early"):
         read_header(path)
 
@@ -213,10 +215,18 @@ def test_a_folder_called_like_an_image(tmp_path):
         assert outcome(tmp_path / f"v{suffix}") is None
 
 
-def test_nibabel_stays_silent_here_and_speaks_elsewhere(copies, capsys):
-    # qfac may only be 1 or -1: nibabel mends other values and says so on stderr.
+def test_nibabel_stays_silent_here_and_speaks_elsewhere(copies):
+    # qfac may only be 1 or -1: nibabel mends other values and says so.
     nifti_with(copies / "plain.nii", 76, "<f", 7.0)
-    read_volume(copies / "plain.nii")
-    assert capsys.readouterr().err == ""
-    nib.imageglobals.logger.warning("somebody else's remark")
-    assert "somebody else" in capsys.readouterr().err or True
+    said = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    logger = nib.imageglobals.logger
+    logger.addHandler(handler)
+    try:
+        read_volume(copies / "plain.nii")
+        assert said == []
+        nib.load(copies / "plain.nii")
+        assert "qfac" in said[0].getMessage()
+    finally:
+        logger.removeHandler(handler)
