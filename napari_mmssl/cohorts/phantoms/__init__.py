@@ -1,0 +1,67 @@
+"""Sample cohorts: phantoms made at the user's machine, one module per organ."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_mmssl.registry import Registry
+from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.volume import LabelClass
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomCase:
+    """One made-up person.
+
+    Parameters
+    ----------
+    id
+        Such as ``phantom-glioma-001``.
+    geometry
+        The grid all arrays share.
+    volumes
+        Modality to intensities ``(z, y, x)``, int16; 0 outside the brain.
+    label
+        Classes ``(z, y, x)``, uint8.
+    clinical
+        ``age_years``, ``survival_days``, ``survival_observed`` and what else the organ's table has.
+    facts
+        What was drawn to make this person, as plain values.
+    """
+
+    id: str
+    geometry: Geometry
+    volumes: dict[str, np.ndarray]
+    label: np.ndarray
+    clinical: dict[str, Any]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A generator of made-up people.
+
+    Parameters
+    ----------
+    version
+        Goes up with any change that alters a case.
+    made_from
+        Where its anatomy comes from.
+    classes
+        What the values of its label maps mean.
+    make_case
+        From (index from 0, seed, spacing in mm) to a case. Case ``k`` is the same however many are made.
+    table
+        From the (id, clinical values) of all cases to the file name of the clinical table and its rows, header first.
+    """
+
+    version: int
+    made_from: str
+    classes: tuple[LabelClass, ...]
+    make_case: Callable[[int, int, float], PhantomCase]
+    table: Callable[[list[tuple[str, dict[str, Any]]]], tuple[str, list[list[str]]]]
+
+
+phantoms: Registry[Phantom] = Registry("sample cohort", __name__)
