@@ -16,6 +16,9 @@ from napari_mmssl.volumes.geometry import to_canonical
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+#: Set in a layer's metadata once a person painted on it.
+_PAINTED = "mmssl_painted"
+
 
 class CaseView:
     """Shows one case at a time in ``viewer``: stacked, or its sequences side by side.
@@ -26,7 +29,6 @@ class CaseView:
 
     def __init__(self, viewer: "ViewerModel") -> None:
         self._viewer = viewer
-        self._painted: set[Layer] = set()
 
     def show(self, opened: Opened) -> list[str]:
         """Show ``opened`` in place of the case shown before; return what a person should know, one sentence each.
@@ -46,7 +48,7 @@ class CaseView:
         if side_by_side:
             self.show_side_by_side()
         else:
-            self._arrange([layer for layer, _ in self._by_kind(Image) + self._by_kind(Labels)])
+            self.arrange([layer for layer, _ in self._by_kind(Image) + self._by_kind(Labels)])
         self._look_at(opened, before)
         return [*notes, *opened.notes, *opened.problems]
 
@@ -54,7 +56,10 @@ class CaseView:
         """Add one layer to the case shown, or give its data to the layer that has its role."""
         wanted: Origin = layer_tuple[1]["metadata"][METADATA_KEY]
         same = [layer for layer, origin in self.ours() if (origin.case, origin.role) == (wanted.case, wanted.role)]
-        return self._place(layer_tuple, same[0] if same else None)
+        layer = self._place(layer_tuple, same[0] if same else None)
+        if self._of_role(COPY_ROLE):
+            self.show_side_by_side()
+        return layer
 
     def remove_roles(self, roles: Iterable[str]) -> None:
         """Remove our layers of these roles."""
@@ -92,7 +97,9 @@ class CaseView:
         for n, image in enumerate(images):
             over = [layer if n == 0 else copy[n - 1] for layer, copy in zip(labels, copies, strict=True)]
             order += [image, *over]
-        self._arrange(order)
+        self.arrange(order)
+        for image in images:
+            name_in_cell(image)
         grid = self._viewer.canvas.grid
         grid.stride, grid.enabled = 1 + len(labels), True
         self._viewer.reset_view()
@@ -102,7 +109,9 @@ class CaseView:
         self._remove(self._of_role(COPY_ROLE))
         grid = self._viewer.canvas.grid
         grid.stride, grid.enabled = 1, False
-        self._arrange([layer for layer, _ in self._by_kind(Image) + self._by_kind(Labels)])
+        for layer, _ in self.ours():
+            layer.name_overlay.visible = False
+        self.arrange([layer for layer, _ in self._by_kind(Image) + self._by_kind(Labels)])
         self._viewer.reset_view()
 
     def _by_kind(self, kind: type[Layer]) -> list[tuple[Layer, Origin]]:
@@ -110,7 +119,8 @@ class CaseView:
         found = [(layer, origin) for layer, origin in self.ours() if isinstance(layer, kind)]
         return sorted(found, key=lambda pair: _rank(pair[1].role))
 
-    def _arrange(self, order: Iterable[Layer]) -> None:
+    def arrange(self, order: Iterable[Layer]) -> None:
+        """Put these layers undermost in napari's list, in this order."""
         for place, layer in enumerate(order):
             current = self._viewer.layers.index(layer)
             if current != place:
@@ -129,6 +139,7 @@ class CaseView:
             others = [other for other in together if other is not one]
             # One array stands behind all of them; napari redraws only the layer that was painted on.
             one.events.paint.connect(lambda event, others=others: [other.refresh() for other in others])
+            one.events.paint.connect(lambda event: _mark_painted(layer))
             one.events.visible.connect(lambda event, one=one, others=others: _set_all(others, "visible", one.visible))
             one.events.opacity.connect(lambda event, one=one, others=others: _set_all(others, "opacity", one.opacity))
         return copies
@@ -142,19 +153,18 @@ class CaseView:
             self._remove([old])
         layer = Labels(data, **state) if kind == "labels" else Image(data, **state)
         if isinstance(layer, Labels):
-            layer.events.paint.connect(lambda event: self._painted.add(layer))
+            layer.events.paint.connect(lambda event: _mark_painted(layer))
         self._viewer.add_layer(layer)
         return layer
 
     def _set_painted_aside(self, old: dict[str | None, Layer]) -> list[str]:
         notes = []
         for role, layer in list(old.items()):
-            if layer in self._painted:
+            if layer.metadata.get(_PAINTED):
                 del old[role]
                 origin: Origin = layer.metadata[METADATA_KEY]
                 layer.metadata[METADATA_KEY] = Origin(origin.geometry, origin.path, None, None, False, origin.classes)
                 layer.visible = False
-                self._painted.discard(layer)
                 notes.append(f"'{layer.name}' was painted on and is kept, hidden; save it or delete it")
         return notes
 
@@ -166,7 +176,6 @@ class CaseView:
         self._viewer.layers.selection.clear()
         for layer in layers:
             self._viewer.layers.remove(layer)
-        self._painted -= set(layers)
 
     def _of_role(self, role: str) -> list[Layer]:
         return [layer for layer, origin in self.ours() if origin.role == role]
@@ -185,6 +194,21 @@ class CaseView:
                 centre = _centre_of_labels(layer, centre)
         first = self._viewer.dims.ndim - 3
         self._viewer.dims.set_point(range(first, first + 3), centre)
+
+
+def name_in_cell(layer: Layer) -> None:
+    """Show the name of ``layer`` in its cell of the grid, small enough to leave the orientation letter free."""
+    layer.name_overlay.font_size = 8
+    layer.name_overlay.visible = True
+
+
+def mark_saved(layer: Layer) -> None:
+    """Note that what was painted on ``layer`` is on disk, so that the next case may replace it."""
+    layer.metadata.pop(_PAINTED, None)
+
+
+def _mark_painted(layer: Layer) -> None:
+    layer.metadata[_PAINTED] = True
 
 
 def _replace(layer: Layer, data: np.ndarray, state: dict[str, Any]) -> None:

@@ -109,6 +109,25 @@ def _look(path: Path, offset: int, failure: str | None) -> tuple[Update, int]:
     return update, offset
 
 
+_STATE_WORDS = {
+    "starting": "starting: reading and preparing the cases ...",
+    "paused": "paused",
+    "done": "done",
+    "stopped": "stopped; what was made so far is kept",
+    "cancelled": "cancelled; nothing is kept",
+}
+
+
+def progress_words(update: Update) -> str:
+    """Return where a run is, in one line for a person."""
+    if update.state == "failed":
+        return update.reason or "failed"
+    if update.state != "running":
+        return _STATE_WORDS.get(update.state, update.state)
+    left = duration_words(update.eta_s)
+    return f"step {update.step} of {update.total}" + (f", {left} left" if left else "")
+
+
 def duration_words(seconds: float | None) -> str:
     """Return a time left as a person says it: ``40 s``, ``3 min``, ``2 h 5 min``; empty if it is not known."""
     if seconds is None:

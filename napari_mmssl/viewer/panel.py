@@ -7,10 +7,26 @@ from typing import Any
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.viewer.session import plain, session_of
+
+#: Least width of a number field in pixels.
+_NARROW = 56
+#: A panel never asks for more pixels than this.
+_WIDEST = 360
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class Panel(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
+        self._inner = inner
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
@@ -55,6 +72,12 @@ class Panel(QWidget):
     def part(self, widget: Any, name: str, tip: str = "") -> Any:
         """Return ``widget`` with its object name and tooltip set."""
         widget.setObjectName(name)
+        if isinstance(widget, QComboBox):
+            # Long entries are read in the list; the dock may be narrow.
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            widget.setMinimumContentsLength(4)
+        if isinstance(widget, QAbstractSpinBox):
+            widget.setMinimumWidth(_NARROW)
         if tip:
             widget.setToolTip(tip)
             widget.setAccessibleDescription(tip)
@@ -110,6 +133,12 @@ class Panel(QWidget):
 
     def removed(self) -> None:
         """Called when the dock is closed for good; jobs that go on by themselves are spoken of here."""
+
+    def showEvent(self, event: Any) -> None:
+        """Ask for the width the column needs, which a scroll area does not tell its dock."""
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        self.setMinimumWidth(min(self._inner.minimumSizeHint().width() + bar, _WIDEST))
+        super().showEvent(event)
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari took the widget out of its dock."""

@@ -1,0 +1,11 @@
+"""Colours of the viewer's theme, for the plots that Qt style sheets do not reach."""
+
+from typing import Any
+
+from napari.utils.theme import get_theme
+
+
+def text_colour(viewer: Any) -> str:
+    """Return the colour of text in the theme of ``viewer``, as ``#rrggbb``."""
+    red, green, blue = get_theme(viewer.theme).text.as_rgb_tuple()[:3]
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,123 @@
+"""What a person chose in the Train widget, and the settings that follow. Knows no Qt and no napari."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_mmssl.config import as_table, write_toml
+from napari_mmssl.errors import ConfigError, MmsslError
+from napari_mmssl.training.settings import BUDGETS
+from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.workflows.catalogue import read_catalogue
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
+
+Kind = Literal["pretrain", "finetune"]
+NO_WEIGHTS = "none"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One entry of *what to train*: a recipe of pretraining, or a downstream task."""
+
+    kind: Kind
+    name: str
+    summary: str
+
+    @property
+    def words(self) -> str:
+        """What stands in the list."""
+        return f"Pretrain: {self.name}" if self.kind == "pretrain" else f"Fine-tune: {self.name}"
+
+
+@dataclass(frozen=True)
+class TrainingChoice:
+    """Everything the form asks.
+
+    Parameters
+    ----------
+    goal
+        What to train.
+    cohort
+        Folder with the cases.
+    weights
+        A pretraining's run folder, or ``none``; for fine-tuning.
+    encoder, size
+        Names from the catalogue; fine-tuning from weights takes those of the weights.
+    steps, seed
+        Numbers of the run.
+    label_fraction
+        Share of the training subjects, for fine-tuning.
+    """
+
+    goal: Goal
+    cohort: Path
+    weights: str
+    encoder: str
+    size: str
+    steps: int
+    seed: int
+    label_fraction: float
+
+    def settings_table(self) -> dict[str, Any]:
+        """Return the resolved settings, as they stand in a TOML file.
+
+        Raises
+        ------
+        ConfigError
+            If they do not fit each other.
+        """
+        table: dict[str, Any] = {
+            "cohort": str(self.cohort),
+            "seed": self.seed,
+            "encoder": {"name": self.encoder, "size": self.size},
+            "optimisation": {"steps": self.steps},
+            # A short run is looked at as often as a long one: there is something to see either way.
+            "validate_every": max(5, min(500, self.steps // 10)),
+        }
+        if self.goal.kind == "pretrain":
+            return as_table(pretrain_settings(flags=table | {"recipe": self.goal.name}))
+        table |= {"weights": self.weights, "label_fraction": self.label_fraction}
+        return as_table(finetune_settings(flags=table))
+
+    def write(self, path: Path) -> None:
+        """Write the settings to the TOML file ``path``; errors as in :meth:`settings_table`."""
+        write_toml(path, self.settings_table())
+
+
+def goals() -> list[Goal]:
+    """Return what can be trained, from the catalogue.
+
+    Raises
+    ------
+    ConfigError
+        If the catalogue is missing or damaged, as in a broken installation.
+    """
+    catalogue = _catalogue()
+    pretrainings = [Goal("pretrain", entry["name"], entry["summary"]) for entry in catalogue["recipes"]]
+    return pretrainings + [Goal("finetune", entry["name"], entry["summary"]) for entry in catalogue["tasks"]]
+
+
+def encoders() -> dict[str, list[str]]:
+    """Return the encoders' names and their sizes, smallest first; errors as in :func:`goals`."""
+    return {entry["name"]: list(entry["sizes"]) for entry in _catalogue()["encoders"]}
+
+
+def budgets() -> dict[str, int]:
+    """Return the budgets' names and their numbers of steps."""
+    return dict(BUDGETS)
+
+
+def weights_problem(path: Path, kind: str) -> str | None:
+    """Return why the weights in ``path`` are not those of a ``kind`` of training, or ``None`` if they are."""
+    try:
+        found = read_card(path).get("kind")
+    except MmsslError as error:
+        return str(error)
+    return None if found == kind else f"'{path.name}' holds the weights of a {found}, and a {kind} is wanted"
+
+
+def _catalogue() -> dict[str, list[dict[str, Any]]]:
+    try:
+        return read_catalogue()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the catalogue of recipes cannot be read, install napari-mmssl again: {error}") from error
