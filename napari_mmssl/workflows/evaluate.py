@@ -131,9 +131,9 @@ def evaluate(
         result, values[pair.case_id] = _compare(pair, convention)
         trained_on, seen_in = _seen(record, pair.case_id)
         cases[pair.case_id] = replace(result, trained_on=trained_on, seen_in=seen_in)
+        if regions is None and convention.name in READY and convention.name != "lesion":
+            _refuse_other_codings(cohort, values)
     progress(len(cases), len(pairs))
-    if regions is None and convention.name in READY and convention.name != "lesion":
-        choose_for(cohort, values)  # Refuses references that are coded differently.
     if all(result.trained_on for result in cases.values()):
         notes.append("the network was trained on every one of these cases, so there is no honest mean")
     return Evaluation(convention, cases, tuple(notes))
@@ -214,6 +214,12 @@ def _find_convention(
         predicted = [_values(read_label_map(pair.prediction)) for pair in pairs]
         return named("values", set().union(*values.values(), *predicted)), ""
     return choose_for(cohort, values)
+
+
+def _refuse_other_codings(cohort: Cohort, values: dict[str, set[int]]) -> None:
+    """Refuse references that cannot all be in one coding: their mean would mix different things."""
+    if set().union(*values.values()) - {0}:
+        choose_for(cohort, values)
 
 
 def _values(label_map: LabelMap) -> set[int]:

@@ -139,6 +139,12 @@ def test_references_coded_differently_are_not_averaged_silently(folders):
     assert evaluate(out, cohort, "lesion").to_json()["mean"]["regions"]["lesion"]["dice"] == 1.0
 
 
+def test_references_without_any_label_are_scored_too(folders):
+    found = evaluate(*folders({"a": NOTHING, "b": NOTHING}, {"a": NOTHING, "b": TUMOUR})).to_json()
+    assert found["mean"]["regions"]["WT"] == {"dice": 0.0, "hd95_mm": None}
+    assert found["undefined"]["regions"]["WT"] == {"dice": 1, "hd95_mm": 2}
+
+
 def test_a_prediction_on_another_grid_is_refused_with_both_names(folders):
     out, cohort = folders({"a": TUMOUR}, {"a": TUMOUR})
     moved = GRID.affine.copy()
