@@ -142,8 +142,17 @@ def write_volume(path: Path, volume: Volume, description: str = "") -> None:
     _write(path, volume.array, volume, description)
 
 
-def write_label_map(path: Path, label_map: LabelMap) -> None:
+def write_label_map(path: Path, label_map: LabelMap, description: str = "") -> None:
     """Write ``label_map`` in the smallest whole-number type, and its classes to ``<stem>.labels.json``.
+
+    Parameters
+    ----------
+    path
+        As for :func:`write_volume`.
+    label_map
+        What to write.
+    description
+        Text for the header; NIfTI keeps 80 letters.
 
     Raises
     ------
@@ -154,7 +163,7 @@ def write_label_map(path: Path, label_map: LabelMap) -> None:
     --------
     read_label_map : the inverse.
     """
-    _write(path, label_map.array.astype(_smallest_dtype(label_map.array)), label_map, "")
+    _write(path, label_map.array.astype(_smallest_dtype(label_map.array)), label_map, description)
     if label_map.classes:
         write_classes(classes_file(path), label_map.classes)
     else:
