@@ -42,14 +42,25 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in ``folder``, sorted; hidden ones do not count.
+    """Return the folders in ``folder``, sorted; hidden ones, and those closed to us, do not count.
 
     Raises
     ------
     LayoutError
         If the folder cannot be listed.
     """
-    return [path for path, is_folder in _list(folder) if is_folder and not path.name.startswith(".")]
+    return [path for path in _all_folders_in(folder) if os.access(path, os.R_OK | os.X_OK)]
+
+
+def closed_folders_in(folder: Path) -> list[Path]:
+    """Return the folders in ``folder`` that may not be looked into, such as ``lost+found``.
+
+    Raises
+    ------
+    LayoutError
+        If ``folder`` itself cannot be listed.
+    """
+    return [path for path in _all_folders_in(folder) if not os.access(path, os.R_OK | os.X_OK)]
 
 
 def case_folders(root: Path) -> list[tuple[str, Path]]:
@@ -121,6 +132,10 @@ def sort_files(
             modalities[modality] = FoundFile(chosen)
     label, finding = _choose_label(labels)
     return modalities, label, (*findings, *finding)
+
+
+def _all_folders_in(folder: Path) -> list[Path]:
+    return [path for path, is_folder in _list(folder) if is_folder and not path.name.startswith(".")]
 
 
 def _list(folder: Path) -> list[tuple[Path, bool]]:

@@ -14,6 +14,8 @@ from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, rea
 from napari_mmssl.errors import LayoutError, MmsslError
 from napari_mmssl.volumes.image_files import Header, NotAVolumeError, read_header
 
+_MOST_LOOKED_INTO = 20
+
 #: Told how many of how many cases are done.
 Progress = Callable[[int, int], None]
 
@@ -156,12 +158,14 @@ def _what_is_there(path: Path) -> str:
 
 
 def _holds_dicom(folder: Path) -> bool:
-    return any(_is_dicom(path) for path in sorted(folder.iterdir())[:20])
+    return any(_is_dicom(path) for path in sorted(folder.iterdir())[:_MOST_LOOKED_INTO])
 
 
 def _is_dicom(path: Path) -> bool:
     try:
+        if not path.is_file():  # a pipe would keep us waiting
+            return False
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
-    except OSError:  # a folder, or a file that may not be read: not what is looked for
+    except OSError:  # not ours to read, so not what is looked for
         return False

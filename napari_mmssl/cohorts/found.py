@@ -1,6 +1,7 @@
 """What a layout makes of a folder from names alone, before any header is read."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,11 +88,11 @@ def with_safe_ids(cases: Iterable[FoundCase]) -> list[FoundCase]:
     """
     cases = list(cases)
     names = [_safe(case.id) for case in cases]
-    twice = {name.casefold() for name in names if [n.casefold() for n in names].count(name.casefold()) > 1}
+    times = Counter(name.casefold() for name in names)
     taken: set[str] = set()
     renamed = []
     for case, name in zip(cases, names, strict=True):
-        if name.casefold() in twice and case.group:
+        if times[name.casefold()] > 1 and case.group:
             name = _safe(f"{case.group}_{name}")
         unique, n = name, 1
         while unique.casefold() in taken:

@@ -59,6 +59,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         # The system says in three words what nibabel and SimpleITK need a page of C++ or Python for.
         path.stat()
+        if not path.is_file():
+            raise ReadError("it is a folder or a device, not a file")
         yield
     except MmsslError as error:
         raise type(error)(f"cannot read '{path}': {error}") from error

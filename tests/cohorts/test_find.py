@@ -1,5 +1,7 @@
 """Broken files, odd folders and marks on a cohort."""
 
+import os
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -124,3 +126,26 @@ def test_a_synthetic_file_is_marked(tmp_path, write_nifti):
     write_nifti(tmp_path / "t2.nii.gz", description="MMSSL SYNTHETIC t2 from t1")
     (case,) = find_cohort(tmp_path).cases
     assert {name: scan.synthetic for name, scan in case.modalities.items()} == {"t1": False, "t2": True}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_keeps_nobody_waiting(tmp_path, write_nifti):
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(LayoutError, match="no image file"):
+        find_cohort(tmp_path)
+    tree(tmp_path, "case/t1.nii.gz", write_nifti)
+    os.mkfifo(tmp_path / "case/t2.nii.gz")
+    (case,) = find_cohort(tmp_path).cases
+    assert kinds(case) == ["unreadable"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to this user")
+def test_a_closed_folder_is_said_and_stops_nothing(tmp_path, write_nifti):
+    tree(tmp_path, "a/t1.nii.gz lost+found/x.nii.gz", write_nifti)
+    (tmp_path / "lost+found").chmod(0)
+    try:
+        cohort = find_cohort(tmp_path)
+        assert found(cohort) == {"a": {"t1": "t1.nii.gz"}}
+        assert "lost+found" in " ".join(cohort.reasons)
+    finally:
+        (tmp_path / "lost+found").chmod(0o700)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from napari_mmssl.cohorts.case_folder import case_folders, folders_in, images_in, read_case_folder
+from napari_mmssl.cohorts.case_folder import case_folders, closed_folders_in, folders_in, images_in, read_case_folder
 from napari_mmssl.cohorts.found import Recognised
 from napari_mmssl.cohorts.layouts import layouts
 
@@ -31,4 +31,7 @@ def _reasons(root: Path, folders: list[Path], n_known: int) -> list[str]:
     if deeper:
         names = ", ".join(sorted({below.name for below in deeper})[:3])
         reasons.append(f"image files further down, inside folders of cases, are left out ({names})")
+    closed = closed_folders_in(root)
+    if closed:
+        reasons.append(f"{len(closed)} folder(s) may not be looked into ({', '.join(p.name for p in closed[:3])})")
     return reasons
