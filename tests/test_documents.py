@@ -1,0 +1,53 @@
+"""The documents speak of what exists."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from napari_mmssl.training import run_folder
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+RUN_FOLDER = (ROOT / "docs" / "reference" / "run-folder.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(\s*(?!http)([^)#]+)\)", text):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_of_the_package_that_are_named_exist(document):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"`((?:napari_mmssl|benchmarks|scripts|tests|docs)/[\w./-]+)`", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_run_folder_page_names_every_state_and_order():
+    rows = re.findall(r"^\| `(\w+)` \|", RUN_FOLDER, re.MULTILINE)
+    assert set(get_args(run_folder.State)) <= set(rows)
+    (orders,) = re.findall(r'\{"order": ([^}]+)\}', RUN_FOLDER)
+    assert set(re.findall(r'"(\w+)"', orders)) == set(get_args(run_folder.Order))
+
+
+def test_the_run_folder_page_has_the_right_version_and_number_of_pictures():
+    assert f"`v` in each event are {run_folder.FORMAT}." in " ".join(RUN_FOLDER.split())
+    assert f"last {run_folder.KEPT_PICTURES} are kept" in " ".join(RUN_FOLDER.split())
+
+
+def test_a_status_has_only_keys_that_the_page_explains(tmp_path):
+    run = run_folder.RunFolder.create(tmp_path / "run", "pretrain", {"seed": 0})
+    explained = {key for row in re.findall(r"^\| (`.+?`) \|", RUN_FOLDER, re.MULTILINE) for key in row.split(", ")}
+    assert {f"`{key}`" for key in run.status()} <= explained
+
+
+def test_every_kind_of_event_in_the_code_is_on_the_page():
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "napari_mmssl").rglob("*.py"))
+    kinds = set(re.findall(r"(?:run|self)\._?emit\(\s*\"(\w+)\"", code))
+    assert {"step", "ended", "picture"} <= kinds
+    events = RUN_FOLDER.split("## events.jsonl")[1].split("\n## ")[0]
+    assert kinds == set(re.findall(r"^\| `(\w+)`", events, re.MULTILINE))
