@@ -49,7 +49,7 @@ def folders_in(folder: Path) -> list[Path]:
     LayoutError
         If the folder cannot be listed.
     """
-    return [path for path in _all_folders_in(folder) if os.access(path, os.R_OK | os.X_OK)]
+    return [path for path in _all_folders_in(folder) if _may_list(path)]
 
 
 def closed_folders_in(folder: Path) -> list[Path]:
@@ -60,7 +60,7 @@ def closed_folders_in(folder: Path) -> list[Path]:
     LayoutError
         If ``folder`` itself cannot be listed.
     """
-    return [path for path in _all_folders_in(folder) if not os.access(path, os.R_OK | os.X_OK)]
+    return [path for path in _all_folders_in(folder) if not _may_list(path)]
 
 
 def case_folders(root: Path) -> list[tuple[str, Path]]:
@@ -138,13 +138,28 @@ def _all_folders_in(folder: Path) -> list[Path]:
     return [path for path, is_folder in _list(folder) if is_folder and not path.name.startswith(".")]
 
 
+def _may_list(folder: Path) -> bool:
+    try:
+        with os.scandir(folder):
+            return True
+    except OSError:
+        return False
+
+
 def _list(folder: Path) -> list[tuple[Path, bool]]:
     """Return what lies in ``folder`` and whether it is a folder itself, sorted by name."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((Path(entry), entry.is_dir()) for entry in entries)
+            return sorted((Path(entry), _is_folder(entry)) for entry in entries)
     except OSError as error:
         raise LayoutError(f"cannot look into '{folder}': {(error.strerror or str(error)).lower()}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to where we may not look
+        return False
 
 
 def _words(text: str) -> list[str]:
