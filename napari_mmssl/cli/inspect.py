@@ -42,7 +42,10 @@ def render(inspection: "Inspection") -> str:
     for reason in cohort.reasons:
         lines += textwrap.wrap(reason, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
     grids = _number_grids(inspection)
-    lines += ["", *_case_table(inspection, grids), "", *_grid_table(grids), *_findings(inspection)]
+    lines += ["", *_case_table(inspection, grids)]
+    if grids:
+        lines += ["", *_grid_table(grids)]
+    lines += _findings(inspection)
     return "\n".join(lines)
 
 
