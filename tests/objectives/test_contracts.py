@@ -1,0 +1,97 @@
+"""Contracts over every registered objective; a new file is covered the day it lands."""
+
+import numpy as np
+import pytest
+import torch
+from patch_batches import VOCABULARY, make_batch
+
+from napari_mmssl.config import as_table, resolve
+from napari_mmssl.networks.encoders import build_encoder
+from napari_mmssl.objectives import objectives
+
+ENTRIES = {entry.name: entry.value for entry in objectives.entries()}
+
+
+def make(name, shape=(18, 20, 22)):
+    torch.manual_seed(0)
+    encoder = build_encoder("residual_unet", "tiny", 1)
+    return encoder, ENTRIES[name](ENTRIES[name].settings_class(), encoder, VOCABULARY, shape)
+
+
+def run(name, batch, training=True):
+    encoder, objective = make(name, tuple(batch.volumes.shape[2:]))
+    objective.train(training)
+    views = objective.views(batch)
+    return encoder, objective, views, {key: encoder(tensor) for key, tensor in views.inputs.items()}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("shape", [(18, 20, 22), (13, 25, 25)])
+def test_finite_loss_and_a_gradient_in_the_encoder(name, shape):
+    batch = make_batch(shape)
+    encoder, objective, views, features = run(name, batch)
+
+    losses = objective.losses(batch, views, features)
+
+    assert losses.terms
+    sum(losses.terms.values()).backward()
+    assert all(torch.isfinite(term) for term in losses.terms.values())
+    assert all(np.isfinite(value) for value in losses.metrics.values())
+    assert encoder.stem.weight.grad is not None
+    assert encoder.stem.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_equal_seeds_give_equal_views_and_touch_no_global_chance(name):
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    objective = make(name)[1]
+    state = torch.random.get_rng_state()
+    one, other = objective.views(make_batch()), objective.views(make_batch())
+
+    assert all(torch.equal(one.inputs[key], other.inputs[key]) for key in one.inputs)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert (np.random.get_state()[1] == before[1]).all()
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_other_seeds_give_other_views(name):
+    objective = make(name)[1]
+    one, other = make_batch(), make_batch()
+    other.seed.add_(5)
+
+    assert any(
+        not torch.equal(tensor, objective.views(other).inputs[key])
+        for key, tensor in objective.views(one).inputs.items()
+    )
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_subject_with_absent_modalities_runs(name):
+    batch = make_batch(absent=[(0, 1), (1, 0), (1, 2)])
+    _, objective, views, features = run(name, batch)
+
+    assert all(torch.isfinite(term) for term in objective.losses(batch, views, features).terms.values())
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_picture_can_be_looked_at(name):
+    batch = make_batch()
+    with torch.no_grad():
+        _, objective, views, features = run(name, batch, training=False)
+        items, details = objective.picture(batch, views, features)
+
+    assert len({item.name for item in items}) == len(items) > 1
+    for item in items:
+        assert item.shows
+        assert np.isfinite(item.array).all()
+        assert (item.affine is not None) == (item.kind in ("image", "labels", "points", "lines"))
+    assert isinstance(details, dict)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_settings_survive_a_table(name):
+    default = ENTRIES[name].settings_class()
+
+    assert resolve(ENTRIES[name].settings_class, as_table(default)) == default
+    for field_name, field in type(default).model_fields.items():
+        assert field.title, f"{field_name} has no label"

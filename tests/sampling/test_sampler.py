@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
+from napari_mmssl.tasks.conventions import LESION
+from napari_mmssl.volumes.geometry import Geometry
+
+VOCABULARY = ("flair", "t1", "t2")
+
+
+def prepared_case(name: str, modalities=VOCABULARY, shape=(20, 22, 24)) -> PreparedCase:
+    """A case whose intensities are world coordinates, so that a patch tells where it came from."""
+    affine = np.array([[0, 0, 2.0, -30], [0, 3.0, 0, 5], [2.5, 0, 0, 40], [0, 0, 0, 1]])
+    geometry = Geometry(shape, affine)
+    world = geometry.index_to_world(np.stack(np.indices(shape), axis=-1))
+    volumes = np.moveaxis(world, -1, 0)[: len(modalities)].astype(np.float32)
+    foreground = np.zeros(shape, dtype=bool)
+    foreground[3:-3, 3:-3, 3:-3] = True
+    label = np.zeros(shape, dtype=np.uint8)
+    label[12:14, 5:7, 16:18] = 4
+    return PreparedCase(name, name, modalities, volumes, foreground, label, geometry, geometry)
+
+
+def sampler(**changes) -> PatchSampler:
+    settings = {
+        "cases": [prepared_case("a"), prepared_case("b"), prepared_case("c", ("flair", "t2"))],
+        "vocabulary": VOCABULARY,
+        "patch": (8, 10, 6),
+        "batch_size": 2,
+        "steps": 30,
+        "seed": 3,
+    }
+    return PatchSampler(**(settings | changes))
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_patch_to_world_tells_where_every_voxel_came_from(flip):
+    batch = sampler(augmentation=Augmentation(flip=flip), cases=[prepared_case("a")])[4]
+
+    for sample in range(len(batch)):
+        index = np.stack(np.indices(batch.volumes.shape[2:]), axis=-1)
+        affine = batch.patch_to_world[sample].numpy()
+        world = index @ affine[:3, :3].T + affine[:3, 3]
+        np.testing.assert_allclose(np.moveaxis(world, -1, 0), batch.volumes[sample].numpy(), atol=1e-3)
+
+
+def test_a_batch_depends_on_its_number_alone():
+    one, other = sampler(), sampler()
+    _ = [other[step] for step in (7, 1)]
+
+    for step in (0, 5, 29):
+        assert torch.equal(one[step].volumes, other[step].volumes)
+        assert one[step].case == other[step].case
+
+
+def test_worker_processes_give_the_same_batches():
+    alone = [batch.volumes for batch in DataLoader(sampler(steps=4), batch_size=None)]
+    helped = [batch.volumes for batch in DataLoader(sampler(steps=4), batch_size=None, num_workers=2)]
+
+    assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+def test_every_epoch_shows_every_case_once():
+    shown = [name for step in range(30) for name in sampler()[step].case]
+
+    assert all(sorted(shown[start : start + 3]) == ["a", "b", "c"] for start in range(0, 60, 3))
+    assert len({tuple(shown[start : start + 3]) for start in range(0, 60, 3)}) > 1
+
+
+def test_an_absent_modality_is_minus_one_and_empty():
+    batch = sampler(cases=[prepared_case("c", ("flair", "t2"))])[0]
+
+    # The vocabulary says flair, t1, t2.
+    assert batch.modality.tolist() == [[0, -1, 2]] * 2
+    assert not batch.volumes[:, 1].any()
+    assert batch.channels(0) == [0, 2]
+
+
+def test_whole_placement_centres_the_body():
+    batch = sampler(placement="whole", patch=(32, 32, 32), cases=[prepared_case("a")])[0]
+
+    inside = torch.nonzero(batch.foreground[0])
+    middle = (inside.min(dim=0).values + inside.max(dim=0).values) / 2
+    assert (middle - 15.5).abs().max() <= 1
+    assert int(batch.foreground[0].sum()) == 14 * 16 * 18
+
+
+def test_label_share_centres_patches_on_labels():
+    with_label = sampler(convention=LESION, label_share=1.0, cases=[prepared_case("a")])
+    without = sampler(convention=LESION, label_share=0.0, cases=[prepared_case("a")])
+
+    held = [
+        sum(bool(s[step].label.any(dim=3).any(dim=2).any(dim=1).all()) for step in range(30))
+        for s in (with_label, without)
+    ]
+    assert held[0] == 30
+    assert held[1] < 25
+    assert set(with_label[0].label.unique().tolist()) == {0, 1}
+
+
+def test_dropping_modalities_always_leaves_one():
+    dropping = sampler(augmentation=Augmentation(drop_modality=0.9))
+    present = torch.cat([dropping[step].modality >= 0 for step in range(30)])
+
+    assert present.sum(dim=1).min() == 1
+    assert present.float().mean() < 0.6
+
+
+def test_a_volume_smaller_than_the_patch_is_centred_in_zeros():
+    batch = sampler(patch=(30, 30, 30), cases=[prepared_case("a")])[0]
+
+    assert int((batch.volumes[0, 0] != 0).sum()) <= 20 * 22 * 24
+    assert bool(batch.foreground[0, 5 + 3, 4 + 3, 3 + 3])
+    assert not bool(batch.foreground[0, 5 + 2, 4 + 3, 3 + 3])
