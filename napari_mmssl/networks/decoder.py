@@ -7,6 +7,9 @@ from torch.nn import functional
 from napari_mmssl.networks.blocks import ResidualBlock, group_norm
 from napari_mmssl.networks.encoders import Encoder
 
+#: About 95 % background at the start with two classes, 85 % with four.
+_BACKGROUND_LOGIT = 3.0
+
 
 class UNetDecoder(nn.Module):
     """From a feature pyramid to one map per class at the size of the patch.
@@ -16,7 +19,8 @@ class UNetDecoder(nn.Module):
     encoder
         Only its declared ``channels`` are used.
     out_channels
-        Number of maps.
+        Number of maps; the first is background and starts out likely, as it is in any scan, so that the
+        first steps are not spent on learning that.
     """
 
     def __init__(self, encoder: Encoder, out_channels: int) -> None:
@@ -25,6 +29,9 @@ class UNetDecoder(nn.Module):
         self.steps = nn.ModuleList(_Step(coarse, fine) for fine, coarse in reversed(fine_to_coarse))
         self.norm = group_norm(encoder.channels[0])
         self.output = nn.Conv3d(encoder.channels[0], out_channels, 1)
+        with torch.no_grad():
+            self.output.bias.zero_()  # type: ignore[union-attr]
+            self.output.bias[0] = _BACKGROUND_LOGIT  # type: ignore[index]
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return logits ``(B, out_channels, D, H, W)`` from a pyramid, finest level first."""

@@ -46,7 +46,7 @@ def transfer_encoder(encoder: Encoder, weights: dict[str, Tensor]) -> list[Tenso
         elif given.shape == tensor.shape:
             state[name] = given
             reports.append(TensorReport(name, "loaded", "same shape"))
-        elif name == stem and given.shape[1] == 1 and given.shape[2:] == tensor.shape[2:]:
+        elif name == stem and given.shape == (tensor.shape[0], 1, *tensor.shape[2:]):
             channels = tensor.shape[1]
             state[name] = given.expand_as(tensor) / channels
             reports.append(TensorReport(name, "converted", f"1 channel copied to {channels} and divided by {channels}"))

@@ -34,7 +34,7 @@ class EncoderSettings(Settings):
 class DataSettings(Settings):
     """What is cut from the cohort."""
 
-    patch: Shape = Field((48, 48, 48), title="Patch", description="Voxels along (z, y, x)")
+    patch: Shape = Field((32, 32, 32), title="Patch", description="Voxels along (z, y, x)")
     spacing_mm: Annotated[SpacingMm, AfterValidator(_positive)] | None = Field(
         None, title="Spacing", description="mm along (S, A, R) to resample to; unset: the cohort's median"
     )
@@ -50,7 +50,7 @@ class OptimisationSettings(Settings):
     """How the weights are found."""
 
     steps: int = Field(400, ge=1, title="Steps")
-    batch_size: int = Field(2, ge=1, title="Batch size")
+    batch_size: int = Field(4, ge=1, title="Batch size")
     learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate", description="Peak of the schedule")
     weight_decay: float = Field(1e-4, ge=0, title="Weight decay")
     warmup: float = Field(0.05, ge=0, lt=1, title="Warm-up", description="Share of the steps")
@@ -99,4 +99,4 @@ class FinetuneSettings(RunSettings):
     weights: str = Field("none", title="Weights", description="A pretraining's run folder, or none: from scratch")
     label_fraction: float = Field(1.0, gt=0, le=1, title="Label fraction", description="Share of training subjects")
     task: SegmentationSettings = SegmentationSettings()
-    optimisation: OptimisationSettings = OptimisationSettings(steps=300)
+    optimisation: OptimisationSettings = OptimisationSettings(steps=300, learning_rate=5e-3)
