@@ -61,6 +61,11 @@ class CaseView:
             self.show_side_by_side()
         return layer
 
+    def go_to_labels(self, layer: Labels) -> None:
+        """Show the slices with most labels of ``layer``; nothing happens if it has none."""
+        here = np.array(self._viewer.dims.point[-3:])
+        self._go_to(_centre_of_labels(layer, here))
+
     def remove_roles(self, roles: Iterable[str]) -> None:
         """Remove our layers of these roles."""
         self._remove([layer for role in roles for layer in self._of_role(role)])
@@ -192,8 +197,11 @@ class CaseView:
         for layer in shown:
             if isinstance(layer, Labels):
                 centre = _centre_of_labels(layer, centre)
+        self._go_to(centre)
+
+    def _go_to(self, point: np.ndarray) -> None:
         first = self._viewer.dims.ndim - 3
-        self._viewer.dims.set_point(range(first, first + 3), centre)
+        self._viewer.dims.set_point(range(first, first + 3), point)
 
 
 def name_in_cell(layer: Layer) -> None:

@@ -109,6 +109,15 @@ def _look(path: Path, offset: int, failure: str | None) -> tuple[Update, int]:
     return update, offset
 
 
+def run_kind(path: Path) -> str | None:
+    """Return what runs, or ran, in the folder ``path`` (``pretrain`` ...), or ``None`` if it is no run of ours."""
+    try:
+        kind = RunFolder.open(path).status().get("kind")
+    except RunError:
+        return None
+    return str(kind)
+
+
 _STATE_WORDS = {
     "starting": "starting: reading and preparing the cases ...",
     "paused": "paused",

@@ -24,18 +24,21 @@ from napari_mmssl.cohorts.prepare import PreparedCase, prepare_case
 from napari_mmssl.errors import MmsslError, RunFailed
 from napari_mmssl.pictures import Picture, read_picture
 from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.viewer.following import run_kind
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import runs_folder
 from napari_mmssl.viewer.puzzle_controls import PuzzleControls
 from napari_mmssl.viewer.puzzle_view import PuzzleView, unsolved_puzzle
+from napari_mmssl.viewer.run_monitor import Launch, last_words
 from napari_mmssl.workflows.launch import Job, start
 
 
 class PretextWidget(Panel):
     """Draw a puzzle of the case in hand; let a run solve it; take the answer apart."""
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: Any, *, launch: Launch = start) -> None:
         super().__init__(napari_viewer, "mmssl_pretext")
+        self._launch = launch
         self._run: Path | None = None
         self._prepared: PreparedCase | None = None
         self._job: Job | None = None
@@ -72,11 +75,11 @@ class PretextWidget(Panel):
             return
         out = Path(tempfile.mkdtemp(prefix="mmssl-preview-"))
         words = ["preview", str(run), str(cohort.root), "--case", case.id, "--out", str(out)]
-        job = self._job = start([*words, "--seed", str(self._seed.value())])
+        job = self._job = self._launch([*words, "--seed", str(self._seed.value())])
 
         def work() -> Picture:
             job.process.wait()
-            failure = job.failure()
+            failure = last_words(job)
             if failure is not None:
                 raise RunFailed(failure)
             return read_picture(out / "puzzle.json")
@@ -109,6 +112,10 @@ class PretextWidget(Panel):
         file = self._pictures.itemData(row)
         if file is not None:
             self.in_thread(lambda: read_picture(file), self._show, self._say)
+
+    def show_last_picture(self) -> None:
+        """Show the newest picture of the chosen run; nothing happens if it left none."""
+        self.show_run_picture(self._pictures.count() - 1)
 
     def removed(self) -> None:
         """Take the puzzle away and end the solving."""
@@ -193,7 +200,7 @@ class PretextWidget(Panel):
         self._refresh()
 
     def _run_changed(self, run: Path | None) -> None:
-        if run is not None and RunFolder.is_run(run) and RunFolder(run).status().get("kind") == "pretrain":
+        if run is not None and run_kind(run) == "pretrain":
             self.set_run(run)
         self._refresh()
 

@@ -26,16 +26,23 @@ class PuzzleControls:
     def __init__(self, panel: Panel) -> None:
         self._panel, self._viewer = panel, panel.viewer
         self._view = CaseView(panel.viewer)
-        self._puzzle: PuzzleView | None = None
+        #: The puzzle on screen, if there is one.
+        self.puzzle: PuzzleView | None = None
         self._hidden: list[Layer] = []
+        self._point: tuple[float, ...] = ()
         self._draw()
         self._viewer.cursor.events.position.connect(self._say_tile)
         self._enable()
 
+    @property
+    def shows_puzzle(self) -> bool:
+        """Whether a puzzle is on screen."""
+        return self.puzzle is not None
+
     def show_puzzle(self, puzzle: PuzzleView) -> None:
         """Show ``puzzle`` in four cells: source, mixed, shuffled, solved; other layers of ours are hidden."""
         self.clear()
-        self._puzzle = puzzle
+        self.puzzle, self._point = puzzle, self._viewer.dims.point
         for layer, _ in self._view.ours():
             if layer.visible:
                 layer.visible = False
@@ -62,9 +69,9 @@ class PuzzleControls:
 
     def clear(self) -> None:
         """Take the puzzle away and show again what was hidden for it."""
-        if self._puzzle is None:
+        if self.puzzle is None:
             return
-        self._puzzle = None
+        self.puzzle = None
         self._view.remove_roles([o.role for _, o in self._view.ours() if o.role and o.role.startswith(ROLE)])
         for layer in self._hidden:
             layer.visible = True
@@ -75,6 +82,8 @@ class PuzzleControls:
             self.matrices.show_matrix(which, None)
         self._enable()
         self._viewer.reset_view()
+        if len(self._point) == self._viewer.dims.ndim:
+            self._viewer.dims.set_point(range(len(self._point)), self._point)
 
     def step(self, by: int) -> None:
         """Move the slider from shuffled to solved by one tile."""
@@ -120,10 +129,10 @@ class PuzzleControls:
         return slider
 
     def _enable(self) -> None:
-        shown = self._puzzle is not None
+        shown = self.puzzle is not None
         for widget in (self._solved, self._coloured, self._back):
             widget.setEnabled(shown)
-        scored = shown and self._puzzle is not None and "scores" in self._puzzle.items
+        scored = shown and self.puzzle is not None and "scores" in self.puzzle.items
         self._temperature.setEnabled(scored)
         self._rounds.setEnabled(scored)
 
@@ -131,13 +140,13 @@ class PuzzleControls:
 
     def _put_together(self, n_tiles: int) -> None:
         layer = self._view.of_role(f"{ROLE}solved")
-        if self._puzzle is None or layer is None:
+        if self.puzzle is None or layer is None:
             return
-        layer.data = self._puzzle.darkened(self._puzzle.put_together(n_tiles))
+        layer.data = self.puzzle.darkened(self.puzzle.put_together(n_tiles))
         wrong = self._view.of_role(WRONG_ROLE)
         if wrong is not None:
             # They mark the finished answer.
-            wrong.visible = n_tiles == len(self._puzzle.perm)
+            wrong.visible = n_tiles == len(self.puzzle.perm)
 
     def _colour_by_modality(self, on: bool) -> None:
         for role in MODALITY_ROLES:
@@ -147,12 +156,12 @@ class PuzzleControls:
                 layer.visible = on
 
     def _show_soft(self, _value: int = 0) -> None:
-        scores = None if self._puzzle is None else self._puzzle.items.get("scores")
+        scores = None if self.puzzle is None else self.puzzle.items.get("scores")
         temperature = _COLDEST * (_HOTTEST / _COLDEST) ** (self._temperature.value() / _TEMPERATURE_STEPS)
         if scores is None:
             self.matrices.show_matrix(1, None)
             self._numbers.setText(
-                "" if self._puzzle is None else "choose a run and solve the case to see what it infers"
+                "" if self.puzzle is None else "choose a run and solve the case to see what it infers"
             )
             return
         soft = soft_permutation(scores.array.astype(np.float64), temperature, self._rounds.value())
@@ -163,10 +172,10 @@ class PuzzleControls:
         )
 
     def _say_tile(self, event: Any = None) -> None:
-        if self._puzzle is None or self._viewer.dims.ndim != 3 or not self._panel.isVisible():
+        if self.puzzle is None or self._viewer.dims.ndim != 3 or not self._panel.isVisible():
             return
         role = self._role_under_mouse()
-        words = self._puzzle.tile_at(role, self._viewer.cursor.position, self._solved.value()) if role else None
+        words = self.puzzle.tile_at(role, self._viewer.cursor.position, self._solved.value()) if role else None
         self._tile.setText(words or "")
 
     def _role_under_mouse(self) -> str | None:
@@ -183,6 +192,7 @@ class PuzzleControls:
         self._viewer.reset_view(layers=layers)
         extent = layers[0].extent.world
         self._viewer.dims.set_point(range(3), extent.mean(axis=0))
+        self._viewer.layers.selection.active = layers[-2]
 
 
 def _slider_of(temperature: float) -> int:

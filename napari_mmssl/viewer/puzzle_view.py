@@ -186,9 +186,7 @@ class PuzzleView:
 
     def _image(self, name: str, array: np.ndarray, limits: tuple[float, float]) -> LayerTuple:
         role = f"{ROLE}{name}"
-        data, state, kind = image_layer(
-            Volume(array, self._geometry(array)), f"{name} · {self.picture.case}", case=self.picture.case, role=role
-        )
+        data, state, kind = image_layer(Volume(array, self._geometry(array)), name, case=self.picture.case, role=role)
         return self.darkened(data), state | {"contrast_limits": limits, "interpolation2d": "nearest"}, kind
 
     def _labels(self, role: str, array: np.ndarray, classes: tuple[LabelClass, ...], *, visible: bool) -> LayerTuple:

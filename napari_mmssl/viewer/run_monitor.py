@@ -1,9 +1,10 @@
 """One run in the hand of a widget: start it, watch it, give it orders, leave it."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -14,6 +15,9 @@ from napari_mmssl.viewer.following import Update
 from napari_mmssl.viewer.watching import Watched, watch
 from napari_mmssl.workflows.launch import Job, start
 
+#: How a job is started; tests put their own in its place.
+Launch: TypeAlias = Callable[[Sequence[str]], Job]
+
 #: How long a cancelled process may take to answer before it is ended.
 _GRACE_MS = 10_000
 
@@ -23,7 +27,7 @@ class RunMonitor(QObject):
 
     updated = Signal(object)
 
-    def __init__(self, parent: QObject | None = None, *, launch: Callable[[Sequence[str]], Job] = start) -> None:
+    def __init__(self, parent: QObject | None = None, *, launch: Launch = start) -> None:
         super().__init__(parent)
         self.path: Path | None = None
         self.last: Update | None = None
@@ -49,7 +53,7 @@ class RunMonitor(QObject):
         self.path, self.last, self._job, self._cancelled = path, None, job, False
         # tqdm would write to the terminal as well.
         self._bar = progress(total=0, desc=f"{what} {path.name}", file=open(os.devnull, "w"))  # noqa: SIM115
-        failure = job.failure if job is not None else lambda: None
+        failure = (lambda: last_words(job)) if job is not None else (lambda: None)
         self._watcher = watch(Watched(path, what, failure), self._update, self._broken)
 
     def order(self, order: Order) -> None:
@@ -77,7 +81,10 @@ class RunMonitor(QObject):
         if self._bar is None:
             return
         if update.ended and update.state == "failed" and self._cancelled:
+            # It was ended before it could answer; whoever looks later shall not take it for a failure.
             update = Update("cancelled", update.step, update.total, events=update.events)
+            if self.path is not None and RunFolder.is_run(self.path):
+                RunFolder(self.path).set_status("cancelled", reason=None)
         self.last = update
         if update.total:
             self._bar.total = update.total
@@ -101,3 +108,9 @@ class RunMonitor(QObject):
     def _end_process(self) -> None:
         if self.active and self._cancelled and self._job is not None and self._job.process.poll() is None:
             self._job.process.kill()
+
+
+def last_words(job: Job) -> str | None:
+    """Return the sentence with which a process ended if it failed, without the name of its command."""
+    failure = job.failure()
+    return None if failure is None else re.sub(r"^mmssl [a-z]+: ", "", failure)

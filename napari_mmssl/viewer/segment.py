@@ -15,10 +15,11 @@ from napari_mmssl.viewer.layers import complete_classes, labels_layer, origin_of
 from napari_mmssl.viewer.legend import LegendTable, class_volumes
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import data_folder, free_folder, runs_folder
-from napari_mmssl.viewer.run_monitor import RunMonitor
+from napari_mmssl.viewer.run_monitor import Launch, RunMonitor
 from napari_mmssl.viewer.training_form import weights_problem
 from napari_mmssl.volumes.image_files import read_label_map, write_label_map
 from napari_mmssl.volumes.volume import LabelMap
+from napari_mmssl.workflows.launch import start
 
 ROLE = "prediction"
 _NO_WEIGHTS = (
@@ -30,13 +31,14 @@ _NO_WEIGHTS = (
 class SegmentWidget(Panel):
     """Weights, case, run; then overlay, volumes, save."""
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: Any, *, launch: Launch = start) -> None:
         super().__init__(napari_viewer, "mmssl_segment")
         self._view = CaseView(self.viewer)
-        self.monitor = RunMonitor(self)
+        self.monitor = RunMonitor(self, launch=launch)
         self.monitor.updated.connect(self._progressed)
         self._weights: Path | None = None
-        self._layer: Labels | None = None
+        #: The label map as it lies over the case, once there is one.
+        self.layer: Labels | None = None
         self._predicted: Case | None = None
         self._draw()
         self.session.case_changed.connect(self._case_changed)
@@ -77,10 +79,10 @@ class SegmentWidget(Panel):
 
     def save(self, path: Path) -> None:
         """Save the label map, as corrected, to ``path`` in the space of the scan."""
-        if self._layer is None:
+        if self.layer is None:
             return
         try:
-            data, state, _ = self._layer.as_layer_data_tuple()
+            data, state, _ = self.layer.as_layer_data_tuple()
             if self._predicted and path.resolve() in {
                 scan.path.resolve() for scan in self._predicted.modalities.values()
             }:
@@ -90,7 +92,7 @@ class SegmentWidget(Panel):
             self._say(str(error))
             show_error(str(error))
             return
-        mark_saved(self._layer)
+        mark_saved(self.layer)
         self._say(f"saved: {path}")
 
     def removed(self) -> None:
@@ -154,7 +156,7 @@ class SegmentWidget(Panel):
         self._case.setText("" if case is None else case.id)
         if case is not self._predicted:
             self._legend.show_volumes([])
-            self._layer = None
+            self.layer = None
         self._refresh()
 
     def _offer(self, run: Path | None) -> None:
@@ -167,7 +169,7 @@ class SegmentWidget(Panel):
         ready = self._weights is not None and self.session.case is not None
         self._start.setEnabled(ready and not self.monitor.active)
         self._cancel.setEnabled(self.monitor.active)
-        self._save.setEnabled(self._layer is not None)
+        self._save.setEnabled(self.layer is not None)
 
     def _progressed(self, update: Update) -> None:
         # One case is one step: a bar that is busy says more than one that jumps from 0 to 1.
@@ -187,19 +189,20 @@ class SegmentWidget(Panel):
             return
         layer_tuple = labels_layer(label_map, f"prediction · {case.id}", path=file, case=case.id, role=ROLE)
         self._predicted = case
-        self._layer = self._view.add(layer_tuple)
+        self.layer = self._view.add(layer_tuple)
         reference = self._view.of_role("label")
         if reference is not None:
             # Two filled maps over each other mix their colours; the reference becomes an outline.
             reference.contour = 1
-        self._layer.events.paint.connect(self._measure)
+        self.layer.events.paint.connect(self._measure)
+        self._view.go_to_labels(self.layer)
         self._measure()
         self._refresh()
 
     def _measure(self, event: Any = None) -> None:
-        if self._layer is None:
+        if self.layer is None:
             return
-        data, state, _ = self._layer.as_layer_data_tuple()
+        data, state, _ = self.layer.as_layer_data_tuple()
         origin = origin_of(state, data.shape)
         if origin is not None:
             classes = complete_classes(data, origin.classes)
@@ -208,12 +211,12 @@ class SegmentWidget(Panel):
     def _pick_class(self) -> None:
         """Paint with the class whose row was clicked."""
         row = self._legend.currentRow()
-        if self._layer is None or row < 0:
+        if self.layer is None or row < 0:
             return
-        origin = origin_of(self._layer.as_layer_data_tuple()[1], self._layer.data.shape)
+        origin = origin_of(self.layer.as_layer_data_tuple()[1], self.layer.data.shape)
         if origin is not None and row < len(origin.classes):
-            self.viewer.layers.selection.active = self._layer
-            self._layer.selected_label = origin.classes[row].value
+            self.viewer.layers.selection.active = self.layer
+            self.layer.selected_label = origin.classes[row].value
 
     # -- asking -------------------------------------------------------------------------------
 

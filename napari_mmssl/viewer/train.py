@@ -14,16 +14,17 @@ from napari_mmssl.viewer.curves import CurvesView
 from napari_mmssl.viewer.following import Update, progress_words
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import runs_folder
-from napari_mmssl.viewer.run_monitor import RunMonitor
+from napari_mmssl.viewer.run_monitor import Launch, RunMonitor
 from napari_mmssl.viewer.training_fields import TrainingFields
+from napari_mmssl.workflows.launch import start
 
 
 class TrainWidget(Panel):
     """Choose, start, watch, stop."""
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: Any, *, launch: Launch = start) -> None:
         super().__init__(napari_viewer, "mmssl_train")
-        self.monitor = RunMonitor(self)
+        self.monitor = RunMonitor(self, launch=launch)
         self.monitor.updated.connect(self._show)
         self._settings_file: Path | None = None
         self.fields = TrainingFields(self)

@@ -1,6 +1,7 @@
 """Viewer tests run without a screen where they can, and never touch the settings of the person who runs them."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from napari.components import ViewerModel
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import write_label_map, write_volume
 from napari_mmssl.volumes.volume import LabelMap, Volume
+from napari_mmssl.workflows.launch import Job
 
 LPS = np.array([[0, 0, -2.0, 20], [0, -2.0, 0, 30], [3.0, 0, 0, -40], [0, 0, 0, 1]])
 
@@ -61,3 +63,30 @@ def cohort_folder(tmp_path) -> Path:
         label[5, 6, 7] = 4
         write_label_map(folder / "seg.nii.gz", LabelMap(label, geometry))
     return tmp_path / "cohort"
+
+
+@pytest.fixture
+def fake_launch(tmp_path):
+    """``fake_launch(how)`` makes something to start jobs with: the process is real, what it computes is not.
+
+    Processes that are still there at the end of the test are ended.
+    """
+    jobs = []
+
+    def make(how):
+        def launch(arguments):
+            out = arguments[arguments.index("--out") + 1]
+            case = [arguments[arguments.index("--case") + 1]] if "--case" in arguments else []
+            log = tmp_path / f"job{len(jobs)}.log"
+            command = [sys.executable, str(Path(__file__).with_name("fake_run.py")), how, out, *case]
+            with log.open("wb") as words:
+                process = subprocess.Popen(command, stdout=words, stderr=subprocess.STDOUT)
+            jobs.append(Job(process, log))
+            return jobs[-1]
+
+        return launch
+
+    yield make
+    for job in jobs:
+        job.process.kill()
+        job.process.wait()

@@ -1,0 +1,202 @@
+"""The Train widget with a process that only pretends to learn."""
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton, QSpinBox
+
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.errors import MmsslError
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.weights_cards import write_card
+from napari_mmssl.viewer.curves import CurvesView
+from napari_mmssl.viewer.train import TrainWidget
+from napari_mmssl.viewer.training_form import goals
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
+
+
+@pytest.fixture
+def make(viewer, qtbot, cohort_folder, fake_launch):
+    def made(how="done"):
+        widget = TrainWidget(viewer, launch=fake_launch(how))
+        qtbot.addWidget(widget)
+        widget.session.cohort = find_cohort(cohort_folder)
+        return widget
+
+    return made
+
+
+def button(widget, name):
+    return widget.findChild(QPushButton, name)
+
+
+def words(widget):
+    return widget.findChild(QLabel, "state").text()
+
+
+def run_to_end(widget, qtbot):
+    met = []
+    widget.monitor.updated.connect(met.append)
+    button(widget, "start").click()
+    qtbot.waitUntil(lambda: bool(met) and met[-1].ended, timeout=20_000)
+    return met
+
+
+def choose(widget, kind):
+    box = widget.findChild(QComboBox, "goal")
+    box.setCurrentIndex([box.itemData(n).kind for n in range(box.count())].index(kind))
+
+
+def test_the_choices_come_from_the_catalogue():
+    assert {goal.kind for goal in goals()} == {"pretrain", "finetune"}
+    assert "taleb2020" in {goal.name for goal in goals()}
+
+
+def test_what_is_chosen_becomes_settings_that_the_command_line_takes(make, tmp_path):
+    widget = make()
+    widget.findChild(QSpinBox, "seed").setValue(7)
+    widget.findChild(QComboBox, "budget").setCurrentText("smoke")
+
+    widget.fields.choice().write(tmp_path / "settings.toml")
+
+    settings = pretrain_settings(file=tmp_path / "settings.toml")
+    assert (settings.seed, settings.optimisation.steps) == (7, 20)
+    assert settings.cohort == widget.session.cohort.root
+    assert "puzzle" in settings.objectives
+
+
+def test_fine_tuning_takes_weights_and_labels(make, tmp_path):
+    widget = make()
+    choose(widget, "finetune")
+    run = tmp_path / "pretraining"
+    (run / "weights").mkdir(parents=True)
+    write_card(run / "weights", {"kind": "pretrain"})
+    widget.fields.set_weights(str(run))
+    widget.findChild(QDoubleSpinBox, "label_fraction").setValue(0.5)
+
+    widget.fields.choice().write(tmp_path / "settings.toml")
+
+    settings = finetune_settings(file=tmp_path / "settings.toml")
+    assert settings.weights == str(run)
+    assert settings.label_fraction == 0.5
+    # The network is the one of the weights.
+    assert not widget.findChild(QComboBox, "encoder").isEnabled()
+
+
+def test_weights_of_another_kind_are_refused(make, tmp_path):
+    widget = make()
+    choose(widget, "finetune")
+    (tmp_path / "weights").mkdir()
+    write_card(tmp_path / "weights", {"kind": "finetune"})
+
+    widget.fields.set_weights(str(tmp_path))
+
+    assert widget.fields.choice().weights == "none"
+
+
+def test_without_a_cohort_nothing_starts_and_a_sentence_says_why(viewer, qtbot, fake_launch):
+    widget = TrainWidget(viewer, launch=fake_launch("done"))
+    qtbot.addWidget(widget)
+
+    button(widget, "start").click()
+
+    assert "choose a folder with cases" in words(widget)
+    assert not widget.monitor.active
+    with pytest.raises(MmsslError):
+        widget.fields.choice()
+
+
+def test_a_run_is_drawn_and_handed_on_when_it_is_done(make, qtbot):
+    widget = make("done")
+    out = Path(widget.findChild(QLineEdit, "out").text())
+
+    met = run_to_end(widget, qtbot)
+
+    assert met[-1].state == "done"
+    assert widget.session.run == out
+    curves = widget.findChild(CurvesView, "curves").curves
+    assert curves["loss", "total"].values == [4.0, 2.0, 4.0 / 3, 1.0]
+    assert curves["metric", "tile_accuracy"].steps == [1, 2, 3, 4]
+    assert words(widget) == "done"
+    # The next run gets another folder.
+    assert Path(widget.findChild(QLineEdit, "out").text()) != out
+
+
+def test_a_failure_is_one_sentence_and_start_is_ready_again(make, qtbot):
+    widget = make("fail")
+
+    run_to_end(widget, qtbot)
+
+    assert words(widget) == "the GPU has too little memory; take a smaller patch"
+    assert button(widget, "start").isEnabled()
+    assert not button(widget, "stop").isEnabled()
+    assert widget.session.run is None
+
+
+def test_stop_keeps_what_was_learned(make, qtbot):
+    widget = make("wait")
+    button(widget, "start").click()
+    qtbot.waitUntil(lambda: words(widget).startswith("step 4 of 4"), timeout=20_000)
+
+    button(widget, "stop").click()
+    qtbot.waitUntil(lambda: not widget.monitor.active, timeout=20_000)
+
+    assert widget.monitor.last.state == "stopped"
+    assert widget.session.run == widget.monitor.path
+
+
+def test_cancel_hands_nothing_on(make, qtbot):
+    widget = make("wait")
+    button(widget, "start").click()
+    qtbot.waitUntil(lambda: words(widget).startswith("step 4 of 4"), timeout=20_000)
+
+    button(widget, "cancel").click()
+    qtbot.waitUntil(lambda: not widget.monitor.active, timeout=20_000)
+
+    assert widget.monitor.last.state == "cancelled"
+    assert widget.session.run is None
+
+
+def test_closing_the_widget_leaves_the_run_going(make, qtbot):
+    widget = make("wait")
+    button(widget, "start").click()
+    qtbot.waitUntil(lambda: words(widget).startswith("step 4 of 4"), timeout=20_000)
+
+    widget.removed()
+
+    run = RunFolder.open(widget.monitor.path)
+    assert not widget.monitor.active
+    assert run.is_alive()
+    assert run.pending() == []
+
+
+def test_a_run_of_another_window_is_shown_with_its_whole_curve(make, qtbot, tmp_path):
+    run = RunFolder.create(tmp_path / "older", "pretrain", {})
+    for step in (1, 2, 3):
+        run.emit("step", step=step, losses={"total": float(step)}, metrics={})
+    run.set_status("done", step=3, total=3)
+    widget = make()
+
+    widget.open_run(run.path)
+    qtbot.waitUntil(lambda: not widget.monitor.active, timeout=20_000)
+
+    assert widget.findChild(CurvesView, "curves").curves["loss", "total"].values == [1.0, 2.0, 3.0]
+
+
+def test_a_folder_that_is_no_run_changes_nothing(make, tmp_path):
+    widget = make()
+
+    widget.open_run(tmp_path)
+
+    assert not widget.monitor.active
+    assert button(widget, "start").isEnabled()
+
+
+def test_a_taken_folder_is_refused(make, tmp_path):
+    widget = make()
+    widget.findChild(QLineEdit, "out").setText(str(tmp_path))
+
+    button(widget, "start").click()
+
+    assert "exists already" in words(widget)
+    assert not widget.monitor.active
