@@ -17,7 +17,7 @@ import platformdirs
 from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.case import Case, ScanFile
 from napari_mmssl.cohorts.reading import read_label, read_scan
-from napari_mmssl.errors import GeometryError, WriteError
+from napari_mmssl.errors import GeometryError, ReadError, WriteError
 from napari_mmssl.volumes.foreground import bounding_box, find_foreground
 from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical
 from napari_mmssl.volumes.resample import cropped, resample, with_spacing
@@ -87,12 +87,18 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
         If a file cannot be read.
     """
     names = tuple(sorted(case.modalities))
+    if not names:
+        raise ReadError(f"case '{case.id}' has no modality that can be read")
     check_one_grid(case, with_label=with_label)
     source = case.modalities[names[0]].geometry
     turn = to_canonical(source)
     canonical = turn.apply_to(source)
     target = canonical if spacing_mm is None else with_spacing(canonical, spacing_mm)
     raw = [turn.apply(read_scan(case.modalities[name]).array) for name in names]
+    for name, array in zip(names, raw, strict=True):
+        if not np.isfinite(array).any():
+            raise ReadError(f"'{name}' of case '{case.id}' holds no finite intensity")
+    raw = [np.nan_to_num(array, posinf=0.0, neginf=0.0) for array in raw]
     masks = [find_foreground(array) for array in raw]
     volumes = [resample(_normalised(array, mask), canonical, target) for array, mask in zip(raw, masks, strict=True)]
     foreground = resample(np.logical_or.reduce(masks).astype(np.float32), canonical, target) >= 0.5
@@ -117,7 +123,7 @@ def check_one_grid(case: Case, *, with_label: bool = True) -> None:
     files: dict[str, ScanFile] = dict(case.modalities)
     if with_label and case.label is not None:
         files["label"] = case.label
-    first, *others = files
+    first, *others = files or [""]
     for name in others:
         one, other = files[first].geometry, files[name].geometry
         if not one.same_grid(other):
@@ -136,11 +142,10 @@ def _grid_words(geometry: Geometry) -> str:
 def _normalised(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return z-scores over the foreground, outliers clipped, 0 outside it."""
     values = array[mask].astype(np.float32)
-    values = values[np.isfinite(values)]
     low, high = np.percentile(values, (0.5, 99.5)) if values.size else (0.0, 1.0)
     core = values[(values >= low) & (values <= high)]
     mean, spread = (float(core.mean()), float(core.std())) if core.size else (0.0, 1.0)
-    scores = (np.nan_to_num(array.astype(np.float32)) - mean) / (spread or 1.0)
+    scores = (array.astype(np.float32) - mean) / (spread or 1.0)
     return np.where(mask, np.clip(scores, -_CLIP, _CLIP), np.float32(0))
 
 

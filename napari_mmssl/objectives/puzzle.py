@@ -179,7 +179,8 @@ def _body_share(foreground: Tensor, settings: PuzzleSettings, draw: PuzzleDraw) 
     plain = PuzzleDraw(
         draw.perm, np.zeros_like(draw.modality), draw.offset, np.ones_like(draw.gain), np.zeros_like(draw.shift)
     )
-    return cut_puzzle(foreground.float().unsqueeze(0), settings.grid, plain, settings.jitter).mean(dim=(1, 2, 3))
+    cut: Tensor = cut_puzzle(foreground.float().unsqueeze(0), settings.grid, plain, settings.jitter)
+    return cut.mean(dim=(1, 2, 3))
 
 
 def _true_matrices(draws: list[PuzzleDraw], like: Tensor) -> Tensor:

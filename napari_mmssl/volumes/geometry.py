@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from nibabel import affines, orientations
 
 from napari_mmssl.errors import GeometryError
 
@@ -79,7 +79,7 @@ class Geometry:
     @cached_property
     def orientation(self) -> str:
         """Nearest anatomical direction of each **file** axis ``(x, y, z)``, such as ``"LPS"``."""
-        return "".join(nib.orientations.aff2axcodes(to_nifti(self.affine)))
+        return "".join(orientations.aff2axcodes(to_nifti(self.affine)))
 
     @cached_property
     def is_sheared(self) -> bool:
@@ -90,15 +90,15 @@ class Geometry:
     @cached_property
     def tilt_deg(self) -> float:
         """Largest angle between an array axis and its nearest anatomical axis, in degrees."""
-        return float(np.rad2deg(nib.affines.obliquity(to_nifti(self.affine))).max())
+        return float(np.rad2deg(affines.obliquity(to_nifti(self.affine))).max())
 
     def index_to_world(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map array indices ``(..., 3)`` to world mm ``(..., 3)``; the inverse is :meth:`world_to_index`."""
-        return np.asarray(nib.affines.apply_affine(self.affine, np.asarray(index, dtype=np.float64)))
+        return np.asarray(affines.apply_affine(self.affine, np.asarray(index, dtype=np.float64)))
 
     def world_to_index(self, world: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map world mm ``(..., 3)`` to (fractional) array indices ``(..., 3)``."""
-        return np.asarray(nib.affines.apply_affine(np.linalg.inv(self.affine), np.asarray(world, dtype=np.float64)))
+        return np.asarray(affines.apply_affine(np.linalg.inv(self.affine), np.asarray(world, dtype=np.float64)))
 
     def corners_world(self) -> npt.NDArray[np.float64]:
         """Return the world positions ``(8, 3)`` of the centres of the eight corner voxels."""
@@ -158,7 +158,7 @@ def to_canonical(geometry: Geometry) -> Reorientation:
     No voxel is resampled: an oblique volume stays oblique, on its nearest anatomical axes.
     """
     # Rows: file axes (x, y, z); columns: world axis (0=R, 1=A, 2=S) and sense.
-    orientation = nib.orientations.io_orientation(to_nifti(geometry.affine))
+    orientation = orientations.io_orientation(to_nifti(geometry.affine))
     axes, flips = [0, 0, 0], [False, False, False]
     for file_axis, (world_axis, sense) in enumerate(orientation):
         axes[2 - int(world_axis)] = 2 - file_axis

@@ -9,8 +9,9 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
-from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.training.weights_cards import read_card, weights_folder
+from napari_mmssl.volumes.image_files import classes_file
 from napari_mmssl.workflows.running import Interruption, Listener, ignore, seen_cases, set_threads, starting
 
 Which = Literal["test", "all"]
@@ -75,6 +76,7 @@ def predict(
             if stop() or run.pending():
                 raise _Stopped
 
+        state: State = "done"
         try:
             for number, case in enumerate(cases, start=1):
                 label_map = predictor.predict(case, between)
@@ -85,17 +87,30 @@ def predict(
                 fields = {"step": number, "total": len(cases), "case": case.id}
                 run.emit("step", **fields)
                 listener({"kind": "step", **fields})
-            state: Literal["done", "stopped"] = "done"
         except _Stopped:
-            state = "stopped"
+            state = _answer(run, done)
         except Exception as error:
             run.set_status("failed", reason=str(error))
+            run.emit("ended", state="failed", reason=str(error))
             raise
-        for request in run.pending():
-            run.answer(request)
         run.set_status(state, step=len(done), total=len(cases))
         run.emit("ended", state=state, step=len(done))
     return run
+
+
+def _answer(run: RunFolder, done: dict[str, Any]) -> State:
+    """Carry out the orders left in the folder: *cancel* discards what is written, any other keeps it."""
+    orders = run.pending()
+    cancelled = any(request.order == "cancel" for request in orders)
+    if cancelled:
+        for case_id in done:
+            (run.path / f"{case_id}.nii.gz").unlink()
+            classes_file(run.path / f"{case_id}.nii.gz").unlink(missing_ok=True)
+        (run.path / "predictions.json").unlink(missing_ok=True)
+        done.clear()
+    for request in orders:
+        run.answer(request)
+    return "cancelled" if cancelled else "stopped"
 
 
 def _chosen(
