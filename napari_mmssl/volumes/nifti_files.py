@@ -1,5 +1,6 @@
 """NIfTI files, through nibabel: headers by themselves, one channel at a time, affines exactly as stored."""
 
+import gzip
 import logging
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, 
 #: ``xyzt_units`` may say metres or microns; the world of this package is in millimetres.
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 _DESCRIPTION_BYTES = 80
+_CHUNK_BYTES = 1 << 20
+#: What may follow the voxels; more is no NIfTI, but perhaps a bomb.
+_MOST_TRAILING_BYTES = 64 << 20
 
 
 class _Quiet(logging.Filter):
@@ -71,6 +75,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
         image = _open(path)
         header = _header_of(image)
         check_channel(header, channel)
+        image = _checked(image)
         voxels = np.asanyarray(image.dataobj if header.channels is None else image.dataobj[:, :, :, channel])
         z, y, x = header.geometry.shape
         return header, intensities(voxels.reshape(x, y, z, order="F").T)
@@ -106,6 +111,23 @@ def _open(path: Path) -> Any:
             " for certain where its voxels are; convert it to NIfTI"
         )
     return image
+
+
+def _checked(image: Any) -> Any:
+    """Return the image with its gzip checksum verified.
+
+    nibabel stops reading at the last voxel, before the checksum, so that a damaged file would be read as noise.
+    """
+    path = Path(image.file_map["image"].filename)
+    if path.suffix.lower() != ".gz" or not isinstance(image, nib.Nifti1Image):
+        return image
+    n_bytes = int(image.dataobj.offset) + int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
+    with gzip.open(path) as file:
+        content = file.read(n_bytes)
+        for _ in range(_MOST_TRAILING_BYTES // _CHUNK_BYTES):
+            if not file.read(_CHUNK_BYTES):  # the end, where the checksum stands
+                return type(image).from_bytes(content)
+    raise ReadError("it goes on long after the last voxel that its header tells of; the header or the file is damaged")
 
 
 def _header_of(image: Any) -> Header:
