@@ -28,8 +28,9 @@ bench: setup ## every benchmark, one after the other
 demo: setup ## the whole path on the embedded sample cohort, into ./demo
 	$(BIN)/mmssl demo --out demo
 
-screenshots: setup ## pictures of the widgets for the documentation, into docs/images
-	$(WITH_DISPLAY) $(BIN)/python scripts/screenshots.py
+screenshots: setup ## pictures of the viewer for the documentation, into docs/images, from ./demo
+	test -f demo/summary.json || $(BIN)/mmssl demo --out demo --no-window
+	$(WITH_DISPLAY) $(BIN)/python -m napari_mmssl.viewer.screenshots --demo demo --out docs/images
 
 dist: setup ## wheel and source archive in dist
 	$(BIN)/python -m build
