@@ -10,7 +10,7 @@ from typing import Any
 from napari_mmssl.config import merge, parse_assignments, read_toml, resolve
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
-from napari_mmssl.training.settings import FinetuneSettings, PretrainSettings
+from napari_mmssl.training.settings import FinetuneSettings, PretrainSettings, ScheduleSettings
 from napari_mmssl.workflows.catalogue import read_catalogue
 
 _RECIPES = Path(__file__).parent.parent / "objectives" / "recipes"
@@ -91,6 +91,6 @@ def _check_objectives(tables: Mapping[str, Mapping[str, Any]]) -> None:
         if name not in known:
             raise ConfigError(unknown_name("objective", name, known))
         for key in table:
-            if key != "weight" and key not in known[name]:
-                keys = [f"objectives.{name}.{other}" for other in ("weight", *known[name])]
+            if key not in ScheduleSettings.model_fields and key not in known[name]:
+                keys = [f"objectives.{name}.{other}" for other in (*ScheduleSettings.model_fields, *known[name])]
                 raise ConfigError(unknown_name("setting", f"objectives.{name}.{key}", keys))

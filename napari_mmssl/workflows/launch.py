@@ -40,8 +40,6 @@ def start(arguments: Sequence[str], *, polite: bool = True) -> Job:
     if polite:
         threads = str(max(1, (os.cpu_count() or 2) - 1))
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MMSSL_THREADS"), threads)
-        # Threads that spin while they wait starve the viewer: on two busy cores a step took 0.40 s so, 0.28 s else.
-        environment["OMP_WAIT_POLICY"] = "PASSIVE"
     handle, name = tempfile.mkstemp(prefix="mmssl-", suffix=".log")
     command = [sys.executable, "-m", "napari_mmssl", *arguments]
     if polite and os.name == "posix":
