@@ -12,9 +12,8 @@ from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, read_phantom_note
 from napari_mmssl.errors import LayoutError, MmsslError
+from napari_mmssl.volumes.dicom_series import holds_dicom
 from napari_mmssl.volumes.image_files import Header, NotAVolumeError, read_header
-
-_MOST_LOOKED_INTO = 20
 
 #: Told how many of how many cases are done.
 Progress = Callable[[int, int], None]
@@ -54,6 +53,8 @@ def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
 def recognise(path: Path) -> tuple[str, Recognised]:
     """Return the layout that ``path`` is in and its cases, going by names alone; no image file is opened.
 
+    DICOM is the exception: its names say nothing, so its headers are read.
+
     Raises
     ------
     LayoutError
@@ -83,6 +84,8 @@ def _build_case(found: FoundCase, *, forgiving: bool) -> Case:
 
 def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving: bool) -> ScanFile | None:
     """Return ``file`` with what its header says, or ``None`` and one more finding."""
+    if file.geometry is not None:
+        return ScanFile(file.path, file.geometry, file.channel, file.series_uid)
     try:
         header = read_header(file.path)
         problem = _channel_problem(name, file, header)
@@ -146,8 +149,8 @@ def _what_is_there(path: Path) -> str:
         return "choose the folder above it, where dataset.json lies"
     folders = [path, *folders_in(path)]
     folders += [below for folder in folders[1:] for below in folders_in(folder)]
-    if any(_holds_dicom(folder) for folder in folders):
-        return "it holds DICOM files, which cannot be read yet; convert the series to NIfTI"
+    if any(holds_dicom(folder) for folder in folders):
+        return "it holds DICOM files, and none of them can be read"
     n_images = sum(len(images_in(folder)) for folder in folders)
     if n_images == 0:
         return "there is no image file (.nii .nii.gz .nrrd .mha ...) in it or in its folders"
@@ -155,17 +158,3 @@ def _what_is_there(path: Path) -> str:
         f"it holds {n_images} image file(s), and too few are named after a modality; name them like t1.nii.gz,"
         " case_flair.nii.gz or ct.nii.gz, in one folder per case"
     )
-
-
-def _holds_dicom(folder: Path) -> bool:
-    return any(_is_dicom(path) for path in sorted(folder.iterdir())[:_MOST_LOOKED_INTO])
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        if not path.is_file():  # a pipe would keep us waiting
-            return False
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:  # not ours to read, so not what is looked for
-        return False

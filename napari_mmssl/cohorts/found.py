@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from napari_mmssl.cohorts.case import Finding
+from napari_mmssl.volumes.geometry import Geometry
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file that is taken for a volume or label map; ``channel`` is its place in a 4-D file."""
+    """A file that is taken for a volume or label map; ``channel`` is its place in a 4-D file.
+
+    A DICOM series is known by its folder and ``series_uid``, and its grid comes along: finding it took the headers.
+    """
 
     path: Path
     channel: int | None = None
+    series_uid: str | None = None
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from napari_mmssl.cohorts.case import ScanFile
-from napari_mmssl.errors import ReadError
+from napari_mmssl.volumes.dicom_series import read_series
 from napari_mmssl.volumes.image_files import read_label_map, read_volume
 from napari_mmssl.volumes.volume import LabelMap, Volume
 
@@ -14,11 +14,12 @@ def read_scan(scan: ScanFile) -> Volume:
     Raises
     ------
     ReadError
-        If the file cannot be read as one 3-D volume, or is a DICOM series.
+        If the file cannot be read as one 3-D volume.
     GeometryError
         If its affine is damaged.
     """
-    _refuse_dicom(scan)
+    if scan.path.is_dir():
+        return read_series(scan.path, scan.series_uid, scan.channel)
     volume = read_volume(scan.path, scan.channel)
     return replace(volume, synthetic=volume.synthetic or scan.synthetic)
 
@@ -33,10 +34,4 @@ def read_label(scan: ScanFile) -> LabelMap:
     GeometryError
         As :func:`read_scan`.
     """
-    _refuse_dicom(scan)
     return read_label_map(scan.path, scan.channel)
-
-
-def _refuse_dicom(scan: ScanFile) -> None:
-    if scan.path.is_dir():
-        raise ReadError(f"'{scan.path}' is a folder; DICOM series cannot be read yet, convert it to NIfTI")

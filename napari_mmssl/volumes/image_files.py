@@ -1,7 +1,8 @@
 """Read and write volumes and label maps, whatever the file format.
 
 NIfTI goes through nibabel, because SimpleITK refuses sheared affines. NRRD and MetaImage are written through SimpleITK
-and read here: damaged headers end SimpleITK's process, and damaged voxels it returns as noise. No exception of a
+and read here: damaged headers end SimpleITK's process, and damaged voxels it returns as noise
+(``docs/decisions/0006-own-nrrd-and-metaimage-readers.md``). A folder is read as a DICOM series. No exception of a
 library leaves this package: a person gets one sentence that names the file.
 """
 
@@ -20,8 +21,10 @@ from napari_mmssl.volumes.volume import LabelMap, Volume
 __all__ = [
     "SUFFIXES",
     "SYNTHETIC_MARK",
+    "WRITABLE",
     "Header",
     "NotAVolumeError",
+    "check_writable_name",
     "classes_file",
     "is_image",
     "read_header",
@@ -34,7 +37,10 @@ __all__ = [
 
 #: Endings of the files that can be read. ``.hdr`` stands for the pair with its ``.img``, which is one volume.
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
-_WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+#: A DICOM file by itself; those of a series are read together, as the folder they lie in.
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+#: Endings of the files that can be written.
+WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def is_image(path: Path) -> bool:
@@ -50,6 +56,12 @@ def stem(path: Path) -> str:
 def classes_file(path: Path) -> Path:
     """Return where the names and colours of the classes of the label map ``path`` lie."""
     return path.with_name(f"{stem(path)}.labels.json")
+
+
+def check_writable_name(path: Path) -> None:
+    """Raise :class:`WriteError` unless ``path`` ends like a format that can be written."""
+    if _suffix(path) not in WRITABLE:
+        raise WriteError(f"cannot write '{path}': name it {', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}")
 
 
 def read_header(path: Path) -> Header:
@@ -176,8 +188,11 @@ def _write(path: Path, array: np.ndarray, placed: Volume | LabelMap, description
     with replacing(path) as aside:
         try:
             writer.write_array(aside, array, placed.geometry, description)
-        except (OSError, MmsslError):
+        except OSError:
             raise
+        except MmsslError as error:
+            # Writers know the file by the name it has until it is whole.
+            raise type(error)(f"cannot write '{path}': {error}") from error
         # As in reading: neither library says what it may raise.
         except Exception as error:
             raise WriteError(f"cannot write '{path}': {error}") from error
@@ -197,19 +212,24 @@ def _suffix(path: Path) -> str | None:
 def _reader(path: Path) -> ModuleType:
     """Return the module that reads files of this name; imported late, since looking at folders needs names only."""
     suffix = _suffix(path)
+    if path.is_dir() or path.suffix.lower() in _DICOM_SUFFIXES:
+        return importlib.import_module("napari_mmssl.volumes.dicom_series")
     if suffix in (".nrrd", ".nhdr"):
         return importlib.import_module("napari_mmssl.volumes.nrrd_files")
     if suffix in (".mha", ".mhd"):
         return importlib.import_module("napari_mmssl.volumes.meta_files")
     if suffix is None and path.suffix.lower() != ".img":
+        # Scanners name files by numbers; what starts like DICOM is read as it.
+        dicom_files = importlib.import_module("napari_mmssl.volumes.dicom_files")
+        if dicom_files.is_dicom(path):
+            return importlib.import_module("napari_mmssl.volumes.dicom_series")
         raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
     return importlib.import_module("napari_mmssl.volumes.nifti_files")
 
 
 def _writer(path: Path) -> ModuleType:
+    check_writable_name(path)
     suffix = _suffix(path)
-    if suffix not in _WRITABLE:
-        raise WriteError(f"cannot write '{path}': name it {', '.join(_WRITABLE[:-1])} or {_WRITABLE[-1]}")
     name = "nifti_files" if suffix in (".nii", ".nii.gz") else "itk_writing"
     return importlib.import_module(f"napari_mmssl.volumes.{name}")
 

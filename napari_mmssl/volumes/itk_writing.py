@@ -18,7 +18,7 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: 
         If the grid is sheared, which these formats cannot be trusted with, or SimpleITK cannot write.
     """
     if geometry.is_sheared:
-        raise WriteError(f"cannot write '{path}': its grid is sheared; only NIfTI can store that, name it .nii.gz")
+        raise WriteError("its grid is sheared; only NIfTI can store that, name it .nii.gz")
     if array.dtype == bool:
         array = array.astype(np.uint8)
     elif array.dtype == np.float16:
@@ -34,4 +34,4 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: 
     try:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
-        raise WriteError(f"cannot write '{path}': {str(error).strip().splitlines()[-1]}") from error
+        raise WriteError(str(error).strip().splitlines()[-1]) from error

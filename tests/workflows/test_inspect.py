@@ -7,7 +7,6 @@ import pytest
 
 from napari_mmssl.cli.inspect import render
 from napari_mmssl.cli.main import main
-from napari_mmssl.errors import MmsslError
 from napari_mmssl.workflows.inspect import inspect
 
 KINDS = {
@@ -19,6 +18,12 @@ KINDS = {
     "phantom",
     "sheared_affine",
     "not_a_volume",
+    "missing_slice",
+    "duplicate_slice",
+    "uneven_spacing",
+    "mixed_series",
+    "localizer",
+    "gantry_tilt",
 }
 
 
@@ -203,6 +208,9 @@ def test_real_orientations_are_what_their_files_are_called(shared_data, name):
     assert case.modalities["unknown"].geometry.orientation == name
 
 
-def test_a_real_dicom_folder_is_not_possible_yet_and_says_so(shared_data):
-    with pytest.raises(MmsslError, match="DICOM"):
-        inspect(shared_data / "dicom/ProstateX-0001")
+def test_a_real_prostate_of_three_dicom_series_is_one_case(shared_data):
+    (case,) = inspect(shared_data / "dicom/ProstateX-0218").cohort.cases
+    assert case.id == "ProstateX-0218"
+    assert list(case.modalities) == ["t2", "adc", "hbv"]
+    assert all(scan.series_uid for scan in case.modalities.values())
+    assert {finding.kind for finding in case.findings} == {"grid_mismatch"}

@@ -8,7 +8,10 @@ from napari_mmssl.registry import Registry
 
 
 class Layout(Protocol):
-    """Goes by names (and ``dataset.json``) alone and opens no volume, so that all layouts can be asked."""
+    """Goes by names (and ``dataset.json``) alone and opens no volume, so that all layouts can be asked.
+
+    DICOM is the exception: nothing is known of a series before its headers are read.
+    """
 
     def __call__(self, root: Path) -> Recognised | None:
         """Return what ``root`` holds in this layout; ``None`` if it is in another.

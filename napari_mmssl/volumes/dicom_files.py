@@ -1,0 +1,349 @@
+"""One DICOM file: whether it is one, and what its header says of each slice in it.
+
+Only the tags listed here are read, so that a patient's name never enters the process; the patient's id is kept as a
+hash and serves to tell people apart. Messages are our own: a library's may quote a tag.
+"""
+
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import pydicom
+from pydicom.config import disable_value_validation
+from pydicom.datadict import tag_for_keyword
+from pydicom.tag import Tag
+
+from napari_mmssl.errors import GeometryError, ReadError
+from napari_mmssl.volumes.dicom_frames import frames_of
+
+Vector: TypeAlias = tuple[float, float, float]
+
+_KEYWORDS = (
+    "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID PatientID IssuerOfPatientID Modality ImageType "
+    "SeriesDescription ProtocolName SequenceName ContrastBolusAgent InstanceNumber AcquisitionNumber EchoTime "
+    "TemporalPositionIdentifier TriggerTime InversionTime DiffusionBValue MRDiffusionSequence Rows Columns "
+    "NumberOfFrames PixelSpacing SliceThickness SpacingBetweenSlices ImagePositionPatient ImageOrientationPatient "
+    "SamplesPerPixel PhotometricInterpretation BitsAllocated PixelRepresentation RescaleSlope RescaleIntercept "
+    "ModalityLUTSequence SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
+)
+#: b-values before the standard had a tag: Siemens, Philips, GE.
+_PRIVATE_B = ((0x0019, 0x100C), (0x2001, 0x1003), (0x0043, 0x1039))
+_TAGS = [Tag(tag_for_keyword(word) or 0) for word in _KEYWORDS.split()] + [Tag(*tag) for tag in _PRIVATE_B]
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+#: Deflate packs up to a thousandfold, and pydicom unpacks a whole file before looking at it.
+_MOST_DEFLATED_BYTES = 2**20
+#: Endings that promise DICOM.
+SUFFIXES = (".dcm", ".dicom", ".ima")
+#: Ids that many people share, where somebody took the true ones out; those with digits in them are taken for true.
+_PLACEHOLDER = re.compile(
+    r"(anon[a-z]*|unknown|none|null|removed|de-?identified|patient|subject|test|x+|n/?a|0*)?[\W_]*", re.I
+)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What the header says of one slice: of a file, or of a frame of a multi-frame file.
+
+    Parameters
+    ----------
+    path, frame
+        Where its pixels are; ``frame`` counts from 0.
+    series_uid, sop_uid, study_uid
+        As in the file; empty if there is none.
+    person
+        Hash of the patient's id; empty if there is none, or one that many share (``ANONYMOUS``).
+    modality
+        DICOM's own word: ``MR``, ``CT``, ``SEG`` ...
+    image_type, description
+        Words that may name the sequence; ``description`` is for matching and never shown.
+    contrast
+        Whether a contrast agent is recorded.
+    position, row, column
+        LPS mm of the first pixel's centre; unit directions in which the column and the row index grow.
+    spacing
+        mm between rows and between columns; 0 where it is unknown.
+    decimals
+        Digits behind the point with which the position is written.
+    thickness, spacing_between
+        mm as in the header, 0 if missing.
+    b_value, echo_ms
+        What parts the stacks of a series; ``None`` if missing.
+    others
+        Numbers that may part them if positions repeat: time point, trigger, acquisition, inversion time.
+    slope, intercept
+        From stored to real values.
+    dtype
+        Type of the pixels as stored.
+    problem
+        Why its pixels cannot become part of a volume, in words; empty if nothing is against it.
+    damaged
+        Whether the problem is damage, not another kind of object.
+    """
+
+    path: Path
+    frame: int
+    series_uid: str
+    sop_uid: str
+    study_uid: str
+    person: str
+    modality: str
+    image_type: tuple[str, ...]
+    description: tuple[str, ...]
+    contrast: bool
+    number: int
+    shape: tuple[int, int]
+    position: Vector
+    row: Vector
+    column: Vector
+    spacing: tuple[float, float]
+    decimals: int
+    thickness: float
+    spacing_between: float
+    b_value: float | None
+    echo_ms: float | None
+    others: tuple[tuple[str, float], ...]
+    slope: float
+    intercept: float
+    dtype: str
+    problem: str = ""
+    damaged: bool = False
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom's remarks on odd values away from everybody: they quote the values."""
+    with warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether ``path`` starts like a DICOM file.
+
+    Files without the preamble count when their name may be one's and they start with an element of group 2 or 8.
+    """
+    try:
+        if not path.is_file():  # a pipe would keep us waiting
+            return False
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    if head[128:] == b"DICM":
+        return True
+    # Group 8 is where data sets start; its first elements have small even numbers and short values.
+    group, element = int.from_bytes(head[:2], "little"), int.from_bytes(head[2:4], "little")
+    return path.suffix.lower() in (*SUFFIXES, "") and len(head) == 132 and group in (2, 8) and element <= 0x60
+
+
+def read_slices(path: Path) -> list[Slice]:
+    """Return the slices of a DICOM file; no pixel is loaded.
+
+    An object that is no image (a report, contours, a directory) gives one slice with a problem, or none at all.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged or cut.
+    """
+    try:
+        with quiet_pydicom(), path.open("rb") as file:
+            return _slices(path, file)
+    except (ReadError, GeometryError) as error:
+        raise ReadError(f"cannot read '{path}': {error}") from None
+    except OSError as error:
+        raise ReadError(f"cannot read '{path}': {(error.strerror or 'it ends early').lower()}") from None
+    # pydicom raises nearly everything on damaged files, and its words may quote the patient.
+    except Exception as error:  # noqa: BLE001
+        raise ReadError(f"cannot read '{path}': its DICOM header is damaged ({type(error).__name__})") from None
+
+
+def _slices(path: Path, file: BinaryIO) -> list[Slice]:
+    size = os.fstat(file.fileno()).st_size
+    if _DEFLATED in file.read(2048) and size > _MOST_DEFLATED_BYTES:
+        raise ReadError("it is packed as a whole (deflated transfer syntax) and too large to unpack unseen")
+    file.seek(0)
+    dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    sop_class = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    if sop_class == _DICOMDIR:
+        return []
+    if not sop_class and "Rows" not in dataset:
+        raise ReadError("it holds no DICOM data set, or is cut short")
+    frames = frames_of(dataset)
+    problem = _problem(dataset)
+    damage = "" if problem else _cut_short(dataset, file.tell(), size, len(frames))
+    return [_slice(path, n, dataset, frame, problem, damage) for n, frame in enumerate(frames)]
+
+
+def _slice(path: Path, n: int, dataset: Any, frame: Any, problem: str, damage: str) -> Slice:
+    position, decimals, row, column, spacing = (0.0, 0.0, 0.0), 0, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0)
+    problem = problem or damage or _no_place(frame)
+    if not problem:
+        try:
+            position, decimals = _position(frame["ImagePositionPatient"])
+            row, column = _directions(frame["ImageOrientationPatient"])
+            spacing = _spacing(frame["PixelSpacing"])
+        except GeometryError as error:
+            problem = damage = str(error)
+        except (TypeError, ValueError):
+            problem = damage = "its position, orientation or pixel spacing is no list of numbers"
+    words = " ".join(str(dataset.get(name) or "") for name in ("SeriesDescription", "ProtocolName"))
+    return Slice(
+        path=path,
+        frame=n,
+        series_uid=str(dataset.get("SeriesInstanceUID") or ""),
+        sop_uid=str(dataset.get("SOPInstanceUID") or ""),
+        study_uid=str(dataset.get("StudyInstanceUID") or ""),
+        person=_person(dataset),
+        modality=str(dataset.get("Modality") or ""),
+        image_type=tuple(str(word) for word in frame.get("ImageType") or ()),
+        description=tuple(words.split()),
+        contrast=bool(dataset.get("ContrastBolusAgent")),
+        number=int(dataset.get("InstanceNumber") or 0),
+        shape=(int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
+        position=position,
+        row=row,
+        column=column,
+        spacing=spacing,
+        decimals=decimals,
+        thickness=_number(frame.get("SliceThickness")) or 0.0,
+        spacing_between=abs(_number(frame.get("SpacingBetweenSlices")) or 0.0),
+        b_value=_b_value(dataset, frame),
+        echo_ms=_number(frame.get("EchoTime")),
+        others=tuple((name, value) for name, value in _others(frame).items() if value is not None),
+        slope=_finite(frame.get("RescaleSlope"), 1.0),
+        intercept=_finite(frame.get("RescaleIntercept"), 0.0),
+        dtype=_dtype(dataset),
+        problem=problem,
+        damaged=bool(damage),
+    )
+
+
+def _dtype(dataset: Any) -> str:
+    n_bits = int(dataset.get("BitsAllocated") or 16)
+    return f"{'int' if dataset.get('PixelRepresentation') else 'uint'}{n_bits if n_bits in (8, 16, 32) else 16}"
+
+
+def _problem(dataset: Any) -> str:
+    modality = str(dataset.get("Modality") or "")
+    if modality in ("RTSTRUCT", "SEG", "SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG"):
+        return f"it is a DICOM object of kind {modality}, which cannot be read as a volume"
+    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    if rows < 1 or columns < 1:
+        return "it holds no image"
+    if int(dataset.get("SamplesPerPixel") or 1) != 1 or str(dataset.get("PhotometricInterpretation")) not in (
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "None",
+    ):
+        return "it is a colour picture"
+    if dataset.get("ModalityLUTSequence"):
+        return "its values are given by a look-up table, which is not supported"
+    return ""
+
+
+def _cut_short(dataset: Any, pixels_start: int, size: int, n_frames: int) -> str:
+    if str(dataset.file_meta.get("TransferSyntaxUID", _UNCOMPRESSED[0])) not in _UNCOMPRESSED:
+        return "" if size > pixels_start else "it ends before its pixels"
+    n_bits = int(dataset.get("BitsAllocated") or 16)
+    needed = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * n_frames * n_bits // 8
+    if pixels_start + needed > size:
+        return f"the file ends early: {needed} bytes of pixels are announced, {max(size - pixels_start, 0)} are there"
+    return ""
+
+
+def _no_place(frame: Any) -> str:
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        if not frame.get(name):
+            return f"it does not say where it lies ({name} is missing)"
+    return ""
+
+
+def _position(values: Any) -> tuple[Vector, int]:
+    x, y, z = (float(value) for value in values)
+    if not np.isfinite((x, y, z)).all() or max(abs(x), abs(y), abs(z)) > 1e6:
+        raise GeometryError("its position is no place in a scanner")
+    texts = [str(getattr(value, "original_string", value)).lower() for value in values]
+    return (x, y, z), max(len(text.partition(".")[2].partition("e")[0]) for text in texts)
+
+
+def _directions(values: Any) -> tuple[Vector, Vector]:
+    six = np.array([float(value) for value in values])
+    if six.shape != (6,) or not np.isfinite(six).all():
+        raise GeometryError("its orientation is not two directions")
+    row, column = six[:3], six[3:]
+    if max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column)) > 1e-2:
+        raise GeometryError("its orientation is not two directions at right angles")
+    # Rounded to a few digits in the file; the rounding must not show as a shear.
+    row = row / np.linalg.norm(row)
+    column = column - row * (row @ column)
+    return _vector(row), _vector(column / np.linalg.norm(column))
+
+
+def _spacing(values: Any) -> tuple[float, float]:
+    rows, columns = (float(value) for value in values)
+    if not (0 < rows < 1e4 and 0 < columns < 1e4):
+        raise GeometryError(f"its pixels are {rows:.4g} x {columns:.4g} mm apart")
+    return rows, columns
+
+
+def _vector(values: np.ndarray) -> Vector:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value[0] if isinstance(value, (list, pydicom.multival.MultiValue)) else value)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _finite(value: Any, default: float) -> float:
+    if value is None:
+        return default
+    number = _number(value)
+    if number is None:
+        raise ReadError("its rescaling is no number")
+    return number
+
+
+def _b_value(dataset: Any, frame: Any) -> float | None:
+    standard = _number(frame.get("DiffusionBValue"))
+    if standard is not None:
+        return standard
+    for tag in _PRIVATE_B:
+        if tag in dataset:
+            value = dataset[tag].value
+            number = _number(value.decode("ascii", "ignore").strip("\0 ") if isinstance(value, bytes) else value)
+            if number is not None:
+                # GE adds 10^9 to tell that the value is one.
+                return number % 100000 if number >= 1e6 else number
+    return None
+
+
+def _others(frame: Any) -> dict[str, float | None]:
+    names = {
+        "time point": "TemporalPositionIdentifier",
+        "trigger time": "TriggerTime",
+        "inversion time": "InversionTime",
+        "acquisition": "AcquisitionNumber",
+    }
+    return {words: _number(frame.get(keyword)) for words, keyword in names.items()}
+
+
+def _person(dataset: Any) -> str:
+    patient = str(dataset.get("PatientID") or "").strip()
+    if _PLACEHOLDER.fullmatch(patient):
+        return ""
+    issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
+    return hashlib.sha256(f"{issuer}/{patient}".encode()).hexdigest()
