@@ -16,6 +16,7 @@ COMMANDS = (
     "finetune",
     "predict",
     "evaluate",
+    "convert",
     "preview",
     "runs",
     "sample",
