@@ -193,7 +193,9 @@ class CaseView:
             return
         if before is None or not np.allclose(before, after, atol=1):
             self._viewer.reset_view()
-        centre = after.mean(axis=0)
+        # The middle of one scan, since the middle of several may lie between them.
+        first = next((layer for layer in shown if isinstance(layer, Image)), shown[0])
+        centre = first.extent.world[:, -3:].mean(axis=0)
         for layer in shown:
             if isinstance(layer, Labels):
                 centre = _centre_of_labels(layer, centre)

@@ -9,7 +9,8 @@ from typing import Any
 from napari_mmssl.errors import RunError
 from napari_mmssl.training.run_folder import ACTIVE_STATES, RunFolder
 
-POLL_S = 0.25
+#: Each update is drawn; more often than this the drawing itself is felt where OpenGL is software.
+POLL_S = 0.5
 #: How long a run that another shell started may take until its folder is there.
 _PATIENCE_S = 60.0
 

@@ -57,7 +57,7 @@ def read_case(case: Case, layout: str = "") -> Opened:
             layers.append(labels_layer(labels, f"label · {case.id}", path=case.label.path, case=case.id))
         except MmsslError as error:
             problems.append(str(error))
-    return Opened(tuple(layers), tuple(tilt_notes(grids)), tuple(problems))
+    return Opened(tuple(layers), (*tilt_notes(grids), *apart_notes(grids)), tuple(problems))
 
 
 def read_file(path: Path) -> Opened:
@@ -104,6 +104,20 @@ def tilt_notes(grids: dict[str, Geometry]) -> list[str]:
     return [
         f"{names} {'was' if len(tilted) == 1 else 'were'} scanned tilted by up to {max(tilted.values()):.0f} degrees; "
         "napari shows the slices straight, and what you save keeps the true tilt"
+    ]
+
+
+def apart_notes(grids: dict[str, Geometry]) -> list[str]:
+    """Return a sentence for each volume that shares no place with the first: its slices are found elsewhere."""
+    corners = {name: grid.corners_world() for name, grid in grids.items()}
+    boxes = {name: (points.min(axis=0), points.max(axis=0)) for name, points in corners.items()}
+    if not boxes:
+        return []
+    first, *others = boxes
+    low, high = boxes[first]
+    apart = [name for name in others if (boxes[name][0] > high).any() or (boxes[name][1] < low).any()]
+    return [
+        f"'{name}' lies elsewhere in the scanner than '{first}'; they are never seen in one slice" for name in apart
     ]
 
 

@@ -3,59 +3,78 @@
 from pathlib import Path
 
 from napari import current_viewer
-from napari.utils.notifications import show_error, show_info
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QEventLoop
 
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.viewer.layers import LayerTuple
 from napari_mmssl.viewer.places import data_folder
 from napari_mmssl.viewer.readers import open_folder
 
-#: Few enough to be drawn while a person waits; ``mmssl sample`` makes cohorts to train on.
-_CASES = 2
 _SPACING_MM = 2.0
 
 
 def open_glioma() -> list[LayerTuple] | list[tuple[None]]:
-    """Return the first of two made-up people with a glioma, as layers; the *Cases* widget shows both.
+    """Return a made-up person with a glioma as layers; ``mmssl sample`` makes whole cohorts.
 
-    They are drawn at the first call, into the folder for samples, and read from there later.
+    The person is drawn at the first call, which takes some ten seconds, on a thread where there is a viewer.
 
     Raises
     ------
     MmsslError
-        If they cannot be written and there is no viewer to say so in.
+        If the files cannot be written.
     """
-    try:
-        folder = glioma_folder()
-    except MmsslError as error:
-        if current_viewer() is None:
-            raise
-        show_error(str(error))
-        return [(None,)]
-    if current_viewer() is not None:
-        show_info("this person is made up: a phantom to try things on, not a patient")
-    return open_folder(str(folder))
+    if current_viewer() is not None and not is_drawn():
+        show_info("drawing a made-up person with a glioma: a phantom, not a patient")
+        _draw_while_the_window_lives()
+    return open_folder(str(glioma_folder()))
+
+
+def _draw_while_the_window_lives() -> None:
+    """Draw on a thread and come back when it is done; napari takes layers of a sample at once or not at all."""
+    waiting = QEventLoop()
+    outcome: list[MmsslError] = []
+
+    def draw() -> None:
+        try:
+            glioma_folder()
+        except MmsslError as error:
+            outcome.append(error)
+
+    create_worker(draw, _connect={"finished": waiting.quit}, _progress={"desc": "drawing a phantom"})
+    waiting.exec()
+    if outcome:
+        raise outcome[0]
+
+
+def is_drawn() -> bool:
+    """Whether the sample lies ready."""
+    return _finished().is_file()
 
 
 def glioma_folder() -> Path:
-    """Return the folder of the sample; made if it is not there yet.
+    """Return the folder of the sample, of one case; made if it is not there yet.
 
     Raises
     ------
     MmsslError
         If it cannot be written.
     """
-    folder = data_folder() / "samples" / "glioma"
-    finished = folder.with_name("glioma.complete")
-    if not finished.is_file():
+    folder = _finished().with_name("glioma")
+    if not is_drawn():
         from napari_mmssl.atomic import write_text
         from napari_mmssl.workflows.sample import make_sample
 
         _clear(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        make_sample("glioma", folder, _CASES, 0, _SPACING_MM)
-        write_text(finished, "")
+        make_sample("glioma", folder, 1, 0, _SPACING_MM)
+        write_text(_finished(), "")
     return folder
+
+
+def _finished() -> Path:
+    return data_folder() / "samples" / "glioma.complete"
 
 
 def _clear(folder: Path) -> None:

@@ -180,3 +180,17 @@ def test_napari_s_new_labels_button_makes_a_layer_that_is_saved_in_the_scan_s_sp
     viewer.layers.save(str(target), selected=True, plugin=PLUGIN)
 
     np.testing.assert_allclose(read_label_map(target).geometry.affine, read_volume(path).geometry.affine, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_sample_is_drawn_at_the_first_call_and_read_at_the_next(make_napari_viewer):
+    viewer = make_napari_viewer()
+
+    viewer.open_sample(PLUGIN, "glioma")
+    assert len(viewer.layers) == 5
+    viewer.layers.selection.clear()
+    viewer.layers.clear()
+    viewer.open_sample(PLUGIN, "glioma")
+
+    assert [layer.name.split(" ")[0] for layer in viewer.layers] == ["t1", "t1ce", "t2", "flair", "label"]
+    assert list(viewer.layers[-1].features["class"])[1:] == ["necrotic core", "oedema", "enhancing tumour"]
