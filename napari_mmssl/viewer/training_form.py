@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from napari_mmssl.config import as_table, write_toml
 from napari_mmssl.errors import ConfigError, MmsslError
-from napari_mmssl.training.settings import BUDGETS
+from napari_mmssl.training.settings import BUDGETS, PretrainSettings
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.workflows.catalogue import read_catalogue
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
@@ -85,7 +85,7 @@ class TrainingChoice:
 
 
 def goals() -> list[Goal]:
-    """Return what can be trained, from the catalogue.
+    """Return what can be trained, from the catalogue; the recipe that the command line takes by default comes first.
 
     Raises
     ------
@@ -94,6 +94,7 @@ def goals() -> list[Goal]:
     """
     catalogue = _catalogue()
     pretrainings = [Goal("pretrain", entry["name"], entry["summary"]) for entry in catalogue["recipes"]]
+    pretrainings.sort(key=lambda goal: goal.name != PretrainSettings.model_fields["recipe"].default)
     return pretrainings + [Goal("finetune", entry["name"], entry["summary"]) for entry in catalogue["tasks"]]
 
 
