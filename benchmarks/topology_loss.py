@@ -1,0 +1,144 @@
+"""Time of the two topology losses at 512 tokens beside loops over tokens, side by side on one thread.
+
+    python benchmarks/topology_loss.py
+
+Prints JSON: milliseconds for one map each, and the ratio to two loops: ``formula`` measures every distance by
+itself, as the formulas are written; ``token`` measures all distances of a token at once, which is the best that a
+loop over tokens can do.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from napari_mmssl.ops.correspondence import mutual_nearest
+from napari_mmssl.ops.neighbours import distances_between, neighbourhoods
+from napari_mmssl.ops.topology import anchor_rows, intra_triplets, partial_triplets, triplet_loss
+
+_TOKENS, _WIDTH, _K = 512, 64, 5
+
+
+def main() -> None:
+    """Time all arms in turn."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(size=(_TOKENS, _WIDTH)) for _ in range(2))
+    second += first
+    uniform = rng.random((_TOKENS, _K))
+    arms: dict[str, Callable[[], float]] = {
+        "intra": lambda: vectorised(intra, first, second, uniform),
+        "intra_token": lambda: loop(first, second, uniform, _row),
+        "intra_formula": lambda: loop(first, second, uniform, _one_by_one),
+        "inter": lambda: vectorised(inter, first, second, uniform),
+        "inter_token": lambda: matched_loop(first, second, uniform, _row),
+        "inter_formula": lambda: matched_loop(first, second, uniform, _one_by_one),
+    }
+    values, times = {}, {}
+    for name, arm in arms.items():
+        values[name] = arm()  # warms up
+        times[name] = min(_seconds(arm) for _ in range(3 if name.endswith("formula") else 7))
+    for kind in ("intra", "inter"):
+        np.testing.assert_allclose([values[f"{kind}_token"], values[f"{kind}_formula"]], values[kind], rtol=1e-4)
+    ratios = {name: times[name] / times[name.split("_")[0]] for name in arms if "_" in name}
+    print(
+        json.dumps(
+            {
+                "name": "topology_loss",
+                "tokens": _TOKENS,
+                "ms": {name: round(1e3 * seconds, 2) for name, seconds in times.items()},
+                "ratio": {name: round(ratio, 1) for name, ratio in ratios.items()},
+            }
+        )
+    )
+
+
+def _seconds(arm: Callable[[], float]) -> float:
+    began = time.perf_counter()
+    arm()
+    return time.perf_counter() - began
+
+
+def vectorised(loss: Callable[..., torch.Tensor], *arrays: np.ndarray) -> float:
+    """Return the loss; forward only, as the loops are."""
+    tensors = [torch.from_numpy(array).float().unsqueeze(0) for array in arrays]
+    with torch.no_grad():
+        return float(loss(*(normalize(one, dim=-1) for one in tensors[:2]), tensors[2]))
+
+
+def intra(anchor: torch.Tensor, other: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Return the triplet loss of one direction."""
+    usable = torch.ones(anchor.shape[:2], dtype=torch.bool)
+    neighbours, valid = neighbourhoods(anchor @ anchor.mT, _apart(), usable, _K, "feature")
+    loss: torch.Tensor = triplet_loss(other @ other.mT, intra_triplets(neighbours, valid, usable, uniform), 0.05)[0]
+    return loss
+
+
+def inter(first: torch.Tensor, second: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Return the alignment loss of one direction, matching included."""
+    usable = torch.ones(first.shape[:2], dtype=torch.bool)
+    matches = mutual_nearest(first @ second.mT, usable[:, :, None] & usable[:, None, :])
+    neighbours, valid = neighbourhoods(first @ first.mT, _apart(), usable, _K, "feature")
+    triplets = partial_triplets(neighbours, valid, matches, usable, uniform)
+    loss: torch.Tensor = triplet_loss(anchor_rows(second @ second.mT, matches), triplets, 0.4)[0]
+    return loss
+
+
+def _apart() -> torch.Tensor:
+    places = torch.zeros(1, _TOKENS, 3)
+    apart: torch.Tensor = distances_between(places, places)
+    return apart
+
+
+def _row(token: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    return np.asarray(1 - tokens @ token / (np.linalg.norm(tokens, axis=1) * np.linalg.norm(token)))
+
+
+def _one_by_one(token: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    return np.array(
+        [1 - float(token @ other) / float(np.linalg.norm(token) * np.linalg.norm(other)) for other in tokens]
+    )
+
+
+Distances = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _near(i: int, tokens: np.ndarray, distances: Distances) -> list[int]:
+    apart = distances(tokens[i], tokens)
+    apart[i] = np.inf
+    return [int(j) for j in np.argsort(apart, kind="stable")[:_K]]
+
+
+def loop(anchor: np.ndarray, other: np.ndarray, uniform: np.ndarray, distances: Distances) -> float:
+    """Return the triplet loss of one direction, token by token in float64."""
+    hinges = []
+    for i in range(len(anchor)):
+        near = _near(i, anchor, distances)
+        rest = [n for n in range(len(other)) if n != i and n not in near]
+        far = [rest[int(u * len(rest))] for u in uniform[i]]
+        hinges.append(distances(other[i], other[near]) - distances(other[i], other[far]))
+    return float(np.maximum(0, np.stack(hinges) + 0.05).mean())
+
+
+def matched_loop(first: np.ndarray, second: np.ndarray, uniform: np.ndarray, distances: Distances) -> float:
+    """Return the alignment loss of one direction, token by token in float64."""
+    there = [int(np.argmin(distances(token, second))) for token in first]
+    back = [int(np.argmin(distances(token, first))) for token in second]
+    matches = [u if back[u] == i else -1 for i, u in enumerate(there)]
+    unmatched = [n for n in range(len(second)) if n not in set(matches)]
+    hinges: list[float] = []
+    for i, u in enumerate(matches):
+        pairs = [(slot, matches[j]) for slot, j in enumerate(_near(i, first, distances)) if matches[j] >= 0]
+        if u < 0 or not pairs:
+            continue
+        rest = unmatched or [n for n in range(len(second)) if n != u and n not in {v for _, v in pairs}]
+        far = [rest[int(uniform[i, slot] * len(rest))] for slot, _ in pairs]
+        hinges += list(distances(second[u], second[[v for _, v in pairs]]) - distances(second[u], second[far]))
+    return float(np.maximum(0, np.array(hinges) + 0.4).mean())
+
+
+if __name__ == "__main__":
+    main()
