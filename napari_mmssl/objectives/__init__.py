@@ -86,6 +86,18 @@ class Objective(nn.Module, ABC, Generic[C]):
         super().__init__()
         self.settings = settings
 
+    def join(self, others: Mapping[str, "Objective[Any]"]) -> None:
+        """Get to know the other objectives of the recipe, by name, before training.
+
+        An objective may use what another one makes or has learned (its views, its templates, its decoder). It
+        keeps that as a method, not as a module, so that nothing is saved or optimised twice.
+
+        Raises
+        ------
+        ConfigError
+            If the recipe lacks an objective that this one's settings ask for.
+        """
+
     @classmethod
     @abstractmethod
     def needs(cls, settings: C) -> Needs:

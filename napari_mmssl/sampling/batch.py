@@ -32,6 +32,8 @@ class PatchBatch:
         Which case it is, one entry a sample.
     seed
         From which each objective draws its own chance ``(B,)`` int64.
+    progress
+        Share of the run's budget that is done, from 0 to 1, for objectives that begin with something easier.
     label
         Class index of each voxel ``(B, D, H, W)`` int64, or ``None``.
     """
@@ -46,6 +48,7 @@ class PatchBatch:
     subject: tuple[str, ...]
     case: tuple[str, ...]
     seed: Tensor
+    progress: float = 0.0
     label: Tensor | None = None
 
     def __len__(self) -> int:

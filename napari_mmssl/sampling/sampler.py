@@ -89,7 +89,8 @@ class PatchSampler(Dataset[PatchBatch]):
         """Return the batch of ``step``."""
         if not 0 <= step < self.steps:
             raise IndexError(step)
-        return _stack([self._sample(step, n) for n in range(self.batch_size)], self.vocabulary)
+        samples = [self._sample(step, n) for n in range(self.batch_size)]
+        return _stack(samples, self.vocabulary, progress=step / self.steps)
 
     def _sample(self, step: int, n: int) -> "_Sample":
         case = self.cases[self._case_index(step * self.batch_size + n)]
@@ -215,7 +216,7 @@ def _dropped(present: np.ndarray, probability: float, rng: np.random.Generator) 
     return kept
 
 
-def _stack(samples: list[_Sample], vocabulary: tuple[str, ...]) -> PatchBatch:
+def _stack(samples: list[_Sample], vocabulary: tuple[str, ...], progress: float) -> PatchBatch:
     present = np.stack([sample.present for sample in samples])
     labels = [sample.label for sample in samples if sample.label is not None]
     return PatchBatch(
@@ -229,5 +230,6 @@ def _stack(samples: list[_Sample], vocabulary: tuple[str, ...]) -> PatchBatch:
         subject=tuple(sample.subject for sample in samples),
         case=tuple(sample.case for sample in samples),
         seed=torch.tensor([sample.seed for sample in samples]),
+        progress=progress,
         label=torch.from_numpy(np.stack(labels).astype(np.int64)) if len(labels) == len(samples) else None,
     )

@@ -17,7 +17,7 @@ from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
-from napari_mmssl.training.settings import PretrainSettings
+from napari_mmssl.training.settings import PretrainSettings, ScheduleSettings
 from napari_mmssl.training.trainee import StepResult, Trainee
 from napari_mmssl.training.weights_cards import write_card
 from napari_mmssl.training.weights_files import write_weights
@@ -31,7 +31,7 @@ class _Part:
     """One objective of the recipe."""
 
     name: str
-    weight: float
+    schedule: ScheduleSettings
     objective: Objective[Any]
 
 
@@ -50,10 +50,16 @@ class Pretraining(Trainee):
     Raises
     ------
     ConfigError
-        If the recipe names no objective, or its objectives need different placements.
+        If the recipe names no objective, its objectives need different placements, no subject has the
+        modalities they need, or the batch is too small to compare subjects.
+
+    Notes
+    -----
+    The best weights are those with the highest tile accuracy on unseen subjects if there is a puzzle, and
+    otherwise those with the lowest sum of all losses. Validation and pictures take every objective as at the
+    end of the budget, whatever has started, so that one ruler holds for the whole run.
     """
 
-    best_metric = "tile_accuracy"
     batches: PatchSampler
 
     def __init__(
@@ -71,11 +77,14 @@ class Pretraining(Trainee):
         self.encoder: Encoder = build_encoder(how.name, how.size, 1, how.thick_slices).to(device)
         resolved = resolve_objectives(settings.objectives)
         self.parts = [
-            _Part(name, weight, objectives.get(name)(chosen, self.encoder, self.vocabulary, settings.data.patch))
-            for name, (weight, chosen) in resolved.items()
+            _Part(name, schedule, objectives.get(name)(chosen, self.encoder, self.vocabulary, settings.data.patch))
+            for name, (schedule, chosen) in resolved.items()
         ]
         for part in self.parts:
+            part.objective.join({other.name: other.objective for other in self.parts if other is not part})
             part.objective.to(device)
+        self.best_metric = "tile_accuracy" if "puzzle" in resolved else "loss.total"
+        self.higher_is_better = self.best_metric == "tile_accuracy"
         self.modules: Mapping[str, nn.Module] = {"encoder": self.encoder} | {
             f"objective.{part.name}": part.objective for part in self.parts
         }
@@ -90,24 +99,25 @@ class Pretraining(Trainee):
             placement=needs.placement,
             augmentation=Augmentation(),
         )
-        if not self.batches.cases:
-            raise ConfigError(f"no training subject has the {needs.modalities} modalities that the recipe needs")
+        _check_batches(self.batches, needs)
         looked_at = replace(self.batches, cases=validation, steps=_VALIDATION_BATCHES, purpose="validation")
         self._validation = looked_at if validation else None
 
     def step(self, batch: PatchBatch) -> StepResult:
-        """Return the weighted terms of all objectives."""
-        views, features = self._encode(batch)
+        """Return the weighted terms of all objectives that have started."""
+        parts = [part for part in self.parts if part.schedule.is_on(batch.progress)]
+        views, features = self._encode(parts, batch)
         terms: dict[str, Tensor] = {}
         metrics: dict[str, float] = {}
-        for part in self.parts:
+        for part in parts:
             losses = part.objective.losses(batch, views[part.name], features)
-            terms |= {f"{part.name}.{name}": part.weight * term for name, term in losses.terms.items()}
+            weight = part.schedule.weight_at(batch.progress)
+            terms |= {f"{part.name}.{name}": weight * term for name, term in losses.terms.items()}
             metrics |= losses.metrics
         return StepResult(terms, metrics)
 
-    def _encode(self, batch: PatchBatch) -> tuple[dict[str, Views], Features]:
-        views = {part.name: part.objective.views(batch) for part in self.parts}
+    def _encode(self, parts: Sequence[_Part], batch: PatchBatch) -> tuple[dict[str, Views], Features]:
+        views = {part.name: part.objective.views(batch) for part in parts}
         inputs = {name: tensor for wanted in views.values() for name, tensor in wanted.inputs.items()}
         return views, {name: self.encoder(tensor) for name, tensor in inputs.items()}
 
@@ -117,11 +127,9 @@ class Pretraining(Trainee):
             return {}
         sums: dict[str, float] = {}
         for number in range(len(self._validation)):
-            result = self.step(self._validation[number].to(self.device))
-            numbers = {f"loss.{name}": float(term.detach()) for name, term in result.terms.items()} | dict(
-                result.metrics
-            )
-            for name, value in numbers.items():
+            result = self.step(_at_the_end(self._validation[number].to(self.device)))
+            terms = {f"loss.{name}": float(term.detach()) for name, term in result.terms.items()}
+            for name, value in (terms | {"loss.total": sum(terms.values())} | dict(result.metrics)).items():
                 sums[name] = sums.get(name, 0.0) + value
         return {name: value / len(self._validation) for name, value in sums.items()}
 
@@ -132,7 +140,8 @@ class Pretraining(Trainee):
 
     def picture_batch(self, batch: PatchBatch, step: int) -> list[Picture]:
         """Return one picture an objective of the first sample of ``batch``."""
-        views, features = self._encode(batch)
+        batch = _at_the_end(batch)
+        views, features = self._encode(self.parts, batch)
         pictures = []
         for part in self.parts:
             items, details = part.objective.picture(batch, views[part.name], features)
@@ -162,24 +171,28 @@ class Pretraining(Trainee):
         write_card(folder, self.card())
 
 
-def resolve_objectives(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, Any]]:
-    """Return name -> (weight, settings) of every objective in a recipe.
+def resolve_objectives(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[ScheduleSettings, Any]]:
+    """Return name -> (schedule, settings) of every objective in a recipe.
 
     Raises
     ------
     ConfigError
-        If there is none, one is unknown, or a setting does not fit.
+        If there is none, none takes part from the first step on, one is unknown, or a setting does not fit.
     """
     if not tables:
         raise ConfigError("the recipe names no objective; add a table such as [objectives.puzzle]")
     resolved = {}
     for name, table in tables.items():
         chosen = objectives.get(name)
-        weight = table.get("weight", 1.0)
-        if not isinstance(weight, int | float) or weight < 0:
-            raise ConfigError(f"setting 'objectives.{name}.weight' must be a number from 0 up, got {weight!r}")
-        rest = {key: value for key, value in table.items() if key != "weight"}
-        resolved[name] = (float(weight), resolve(chosen.settings_class, rest, prefix=f"objectives.{name}"))
+        when = {key: value for key, value in table.items() if key in ScheduleSettings.model_fields}
+        rest = {key: value for key, value in table.items() if key not in when}
+        prefix = f"objectives.{name}"
+        resolved[name] = (
+            resolve(ScheduleSettings, when, prefix=prefix),
+            resolve(chosen.settings_class, rest, prefix=prefix),
+        )
+    if not any(schedule.is_on(0.0) for schedule, _ in resolved.values()):
+        raise ConfigError("no objective takes part from the first step; give one a weight above 0 and a start of 0")
     return resolved
 
 
@@ -202,3 +215,18 @@ def join_needs(needs: Mapping[str, Needs]) -> Needs:
         subjects=max(need.subjects for need in needs.values()),
         placement=next(iter(placements)),
     )
+
+
+def _check_batches(batches: PatchSampler, needs: Needs) -> None:
+    if not batches.cases:
+        raise ConfigError(f"no training subject has the {needs.modalities} modalities that the recipe needs")
+    if batches.batch_size < needs.subjects:
+        raise ConfigError(
+            f"the recipe compares {needs.subjects} subjects at a time; set optimisation.batch_size to "
+            f"{needs.subjects} or more, or leave out the objective that compares"
+        )
+
+
+def _at_the_end(batch: PatchBatch) -> PatchBatch:
+    """Return ``batch`` as if the whole budget were spent, when everything has started."""
+    return replace(batch, progress=1.0)

@@ -70,12 +70,30 @@ class RunSettings(Settings):
     optimisation: OptimisationSettings = OptimisationSettings()
 
 
+class ScheduleSettings(Settings):
+    """How much an objective counts, and from when; stands beside the objective's own settings."""
+
+    weight: float = Field(1.0, ge=0, title="Weight", description="Factor of all its losses")
+    start: float = Field(0.0, ge=0, lt=1, title="Start", description="Share of the budget before it takes part")
+    ramp: float = Field(0.0, ge=0, le=1, title="Ramp", description="Share of the budget over which its weight rises")
+
+    def is_on(self, progress: float) -> bool:
+        """Return whether the objective takes part once ``progress`` of the budget is done."""
+        return self.weight > 0 and progress >= self.start
+
+    def weight_at(self, progress: float) -> float:
+        """Return the factor of its losses once ``progress`` of the budget is done."""
+        if not self.is_on(progress):
+            return 0.0
+        return self.weight * (min(1.0, (progress - self.start) / self.ramp) if self.ramp else 1.0)
+
+
 class PretrainSettings(RunSettings):
     """A pretraining: recipe and its objectives, resolved."""
 
     kind: Literal["pretrain"] = "pretrain"
     recipe: str = Field("taleb2020", title="Recipe")
-    #: Objective name to its own settings, with an optional ``weight`` beside them.
+    #: Objective name to its own settings, with those of :class:`ScheduleSettings` beside them.
     objectives: dict[str, dict[str, Any]] = Field(default_factory=dict, title="Objectives")
 
 
