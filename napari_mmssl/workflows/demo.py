@@ -32,8 +32,8 @@ class DemoSize:
     """How much the demo does; the default fits in ten minutes on two cores."""
 
     cases: int = 14
-    pretrain_steps: int = 300
-    finetune_steps: int = 150
+    pretrain_steps: int = 400
+    finetune_steps: int = 250
     label_fraction: float = 0.4
     seed: int = 0
 
