@@ -33,7 +33,7 @@ def find_runs(folder: Path, depth: int = 3) -> Iterator[RunFolder]:
 
 
 def describe(run: RunFolder) -> dict[str, Any]:
-    """Return a run's path, kind, state, steps, and whether its process is at work; *lost* if it should be and is not."""
+    """Return a run's path, kind, state and steps; the state is *lost* where a process should be at work and is not."""
     try:
         status = run.status()
     except RunError as error:
