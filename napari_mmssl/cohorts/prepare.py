@@ -18,6 +18,7 @@ from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.case import Case, ScanFile
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import GeometryError, ReadError, WriteError
+from napari_mmssl.volumes.dicom_series import list_files
 from napari_mmssl.volumes.foreground import bounding_box, find_foreground
 from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical
 from napari_mmssl.volumes.resample import cropped, resample, with_spacing
@@ -194,6 +195,10 @@ def _key(case: Case, spacing_mm: Spacing | None, with_label: bool) -> str:
         files["label"] = case.label
     told: list[object] = [PREPARED_VERSION, spacing_mm]
     for name, scan in sorted(files.items()):
+        if scan.path.is_dir():
+            # Several series may share a folder, and files in it may be replaced without its own date changing.
+            told.append([name, str(scan.path.resolve()), scan.channel, scan.series_uid, list_files(scan.path)])
+            continue
         stat = scan.path.stat()
         told.append([name, str(scan.path.resolve()), scan.channel, stat.st_size, stat.st_mtime_ns])
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]

@@ -252,12 +252,15 @@ def _problem(dataset: Any) -> str:
 
 
 def _cut_short(dataset: Any, pixels_start: int, size: int, n_frames: int) -> str:
-    if str(dataset.file_meta.get("TransferSyntaxUID", _UNCOMPRESSED[0])) not in _UNCOMPRESSED:
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", _UNCOMPRESSED[0]))
+    if syntax not in _UNCOMPRESSED:
         return "" if size > pixels_start else "it ends before its pixels"
     n_bits = int(dataset.get("BitsAllocated") or 16)
     needed = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * n_frames * n_bits // 8
-    if pixels_start + needed > size:
-        return f"the file ends early: {needed} bytes of pixels are announced, {max(size - pixels_start, 0)} are there"
+    # What stands before the pixels is their tag and their length, and where it is told their type.
+    start = pixels_start + (8 if syntax == _UNCOMPRESSED[0] else 12)
+    if start + needed > size:
+        return f"the file ends early: {needed} bytes of pixels are announced, {max(size - start, 0)} are there"
     return ""
 
 

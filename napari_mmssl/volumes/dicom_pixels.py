@@ -1,7 +1,6 @@
 """The pixels of DICOM slices, unpacked, rescaled and piled up."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,11 @@ import numpy as np
 import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.dicom_files import Slice, quiet_pydicom
+from napari_mmssl.volumes.dicom_unpacking import unpack
 
 #: A packed file that promises more than this times its own size is taken for a lie, if that is much at all.
 _MOST_PACKED = 20_000
@@ -31,66 +31,92 @@ def read_pixels(slices: Sequence[Slice]) -> np.ndarray:
         If pixels are missing, damaged, of another size than the header says, or packed in a way that cannot be
         unpacked here.
     """
-    stored: list[np.ndarray] = []
-    for path, members in groupby(slices, key=lambda one: one.path):
-        stored += _frames(path, list(members))
-    whole = all(one.slope == 1 and one.intercept == int(one.intercept) for one in slices) and all(
-        np.issubdtype(array.dtype, np.integer) for array in stored
-    )
+    stored = _stored(slices)
+    for one, plane in zip(slices, stored, strict=True):
+        if plane.shape != one.shape:
+            raise ReadError(f"cannot read '{one.path}': it holds {plane.shape} pixels and announces {one.shape}")
     try:
-        if not whole:
-            scaled = (a.astype(np.float64) * one.slope + one.intercept for a, one in zip(stored, slices, strict=True))
-            return np.stack([plane.astype(np.float32) for plane in scaled])
-        wide = np.stack([a.astype(np.int64) + int(one.intercept) for a, one in zip(stored, slices, strict=True)])
+        return _rescaled(slices, stored)
     except MemoryError:
         raise ReadError(f"cannot read '{slices[0].path.parent}': there is not enough memory for it") from None
-    return wide.astype(_whole_dtype(wide))
 
 
-def _whole_dtype(array: np.ndarray) -> type[np.integer[Any]]:
-    low, high = int(array.min()), int(array.max())
-    for dtype in (np.int16, np.int32):
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return dtype
-    return np.int64
+def _rescaled(slices: Sequence[Slice], stored: Sequence[np.ndarray]) -> np.ndarray:
+    whole = all(one.slope == 1 and one.intercept.is_integer() and abs(one.intercept) < 2**31 for one in slices)
+    if not whole or not all(np.issubdtype(plane.dtype, np.integer) for plane in stored):
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (plane * one.slope + one.intercept for plane, one in zip(stored, slices, strict=True))
+            return np.stack([plane.astype(np.float32) for plane in scaled])
+    shifted = np.stack([plane.astype(np.int64) + int(one.intercept) for plane, one in zip(stored, slices, strict=True)])
+    low, high = int(shifted.min()), int(shifted.max())
+    dtypes = (np.int16, np.int32, np.int64)
+    return shifted.astype(next(dtype for dtype in dtypes if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max))
 
 
-def _frames(path: Path, slices: list[Slice]) -> list[np.ndarray]:
+def _stored(slices: Sequence[Slice]) -> list[np.ndarray]:
+    """Return the pixels as stored; what only the less trusted decoders can unpack, all at once in another process."""
+    planes: list[np.ndarray | None] = []
+    path, dataset = None, None
+    for one in slices:
+        if one.path != path:
+            path, dataset = one.path, _open(one)
+        planes.append(_plane(dataset, one))
+    missing = [n for n, plane in enumerate(planes) if plane is None]
+    if missing:
+        unpacked = unpack([(slices[n].path, slices[n].frame) for n in missing])
+        for n, plane in zip(missing, unpacked, strict=True):
+            planes[n] = plane
+    return [plane for plane in planes if plane is not None]
+
+
+def _open(one: Slice) -> Any:
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(path, force=True)
-            syntax = UID(dataset.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
-            dataset.file_meta.TransferSyntaxUID = syntax
-            _check_size(path, slices[0].shape, dataset)
-            planes = [np.array(pixel_array(dataset, index=one.frame, raw=True)) for one in slices]
-    except ReadError:
-        raise
-    except MemoryError:
-        raise ReadError(f"cannot read '{path}': there is not enough memory for it") from None
-    # As with headers: a decoder raises anything on damaged bytes.
+            dataset = pydicom.dcmread(one.path, force=True)
+            # Files without a preamble do not say; the standard has them so.
+            dataset.file_meta.TransferSyntaxUID = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+            n_bytes = one.path.stat().st_size
+    # As with headers: anything may be raised on damaged bytes, and its words may quote the patient.
     except Exception:  # noqa: BLE001
-        raise ReadError(f"cannot read '{path}': {_why(path)}") from None
-    if any(plane.shape != slices[0].shape for plane in planes):
-        raise ReadError(f"cannot read '{path}': its pixels are not the {slices[0].shape} that its header announces")
-    return planes
+        raise ReadError(f"cannot read '{one.path}': it is damaged or cut short") from None
+    announced = one.shape[0] * one.shape[1] * 2
+    if announced > _MUCH and announced > _MOST_PACKED * n_bytes:
+        raise ReadError(f"cannot read '{one.path}': a file of its size does not hold {one.shape} pixels")
+    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise ReadError(f"cannot read '{one.path}': it holds no pixels")
+    return dataset
 
 
-def _check_size(path: Path, shape: tuple[int, int], dataset: Any) -> None:
-    announced = shape[0] * shape[1] * 2
-    if announced > _MUCH and announced > _MOST_PACKED * max(path.stat().st_size, 1):
-        raise ReadError(f"cannot read '{path}': a file of this size does not hold {shape[0]} x {shape[1]} pixels")
-    if "PixelData" not in dataset and "FloatPixelData" not in dataset and "DoubleFloatPixelData" not in dataset:
-        raise ReadError(f"cannot read '{path}': it holds no pixels")
+def _plane(dataset: Any, one: Slice) -> np.ndarray | None:
+    """Return the pixels of a slice, or ``None`` if they must be unpacked apart."""
+    with quiet_pydicom():
+        syntax = UID(dataset.file_meta.TransferSyntaxUID)
+        if syntax not in AllTransferSyntaxes:
+            raise ReadError(f"cannot read '{one.path}': its transfer syntax is not one of DICOM's")
+        if syntax.is_compressed and syntax != RLELossless and not syntax.is_deflated:
+            _check_decodable(one.path, syntax)
+            if syntax not in JPEG2000TransferSyntaxes:
+                return None
+            plugin = "pillow"
+        else:
+            plugin = ""
+        try:
+            return np.array(pixel_array(dataset, index=one.frame, raw=True, decoding_plugin=plugin))
+        except MemoryError:
+            raise ReadError(f"cannot read '{one.path}': there is not enough memory for it") from None
+        except Exception:  # noqa: BLE001 - as in _open
+            if plugin:
+                return None
+            raise ReadError(f"cannot read '{one.path}': its pixels are damaged or cut short") from None
 
 
-def _why(path: Path) -> str:
-    """Return what is said when no decoder took the pixels: that there is none for them, or that they are damaged."""
+def _check_decodable(path: Path, syntax: UID) -> None:
     try:
-        with quiet_pydicom():
-            syntax = UID(pydicom.dcmread(path, force=True, stop_before_pixels=True).file_meta.TransferSyntaxUID)
-            decodable = not syntax.is_compressed or get_decoder(syntax).is_available
-    except Exception:  # noqa: BLE001 - the sentence below is right whatever it is
-        decodable, syntax = False, UID("unknown")
-    if decodable:
-        return "its pixels are damaged or cut short"
-    return f"its pixels are packed as {syntax.name} ({syntax}), which cannot be unpacked here; export it uncompressed"
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        text = (
+            f"its pixels are packed as {syntax.name} ({syntax}), which cannot be unpacked here; export it uncompressed"
+        )
+        raise ReadError(f"cannot read '{path}': {text}")

@@ -93,7 +93,7 @@ def find_series(path: Path) -> DicomFolder:
     """
     if path.is_file():
         return DicomFolder(_group(path, read_slices(path)), ())
-    return _find(path, _snapshot(path))
+    return _find(path, list_files(path))
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -195,7 +195,8 @@ def _choose_stack(series: DicomSeries, channel: int | None) -> tuple[Stack, Geom
     return stack, stack.geometry
 
 
-def _snapshot(folder: Path) -> Snapshot:
+def list_files(folder: Path) -> Snapshot:
+    """Return name, size and date (ns) of the files in ``folder``: what changes when a series does."""
     try:
         with os.scandir(folder) as entries:
             files = [(e.name, e.stat()) for e in entries if not e.name.startswith(".") and e.is_file()]

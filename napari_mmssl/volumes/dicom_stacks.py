@@ -168,10 +168,16 @@ def _spacing_problems(slices: Sequence[Slice], along: np.ndarray) -> list[Series
         text = f"{len(slices)} slices lie in {places} places, and no tag parts them: {_at(along, same)}"
         return [SeriesFinding("duplicate_slice", text)]
     tolerance = _tolerance(slices, along)
-    even = np.linspace(along[0], along[-1], len(along))
-    if np.abs(along - even).max() <= tolerance:
+    if len(along) < 3 or np.abs(_off_the_line(along)).max() <= tolerance:
         return []
     return [_uneven(along, gaps)]
+
+
+def _off_the_line(along: np.ndarray) -> np.ndarray:
+    """Return how far each place is from the even ones that fit all of them best."""
+    n = np.arange(len(along)) - (len(along) - 1) / 2
+    step = float((n * along).sum() / (n * n).sum())
+    return along - along.mean() - n * step
 
 
 def _uneven(along: np.ndarray, gaps: np.ndarray) -> SeriesFinding:
