@@ -132,8 +132,8 @@ def _step(
     """Return the mm from slice to slice, and a finding if it does not run along the normal, or bends."""
     n = len(positions)
     step = (positions[-1] - positions[0]) / (n - 1)
-    line = positions[0] + np.arange(n)[:, None] * step
-    off = float(np.linalg.norm(positions - line, axis=1).max())
+    beside = positions - np.outer(positions @ normal, normal)
+    off = float(np.linalg.norm(_off_the_line(beside), axis=1).max()) if n > 2 else 0.0
     if off > max(tolerance, _STRAIGHT * pixel_mm) * 1.5:
         text = f"its slices do not lie behind one another on a straight line: one lies {off:.3g} mm beside it"
         return step, SeriesFinding("uneven_spacing", text)
@@ -173,11 +173,12 @@ def _spacing_problems(slices: Sequence[Slice], along: np.ndarray) -> list[Series
     return [_uneven(along, gaps)]
 
 
-def _off_the_line(along: np.ndarray) -> np.ndarray:
-    """Return how far each place is from the even ones that fit all of them best."""
-    n = np.arange(len(along)) - (len(along) - 1) / 2
-    step = float((n * along).sum() / (n * n).sum())
-    return along - along.mean() - n * step
+def _off_the_line(places: np.ndarray) -> np.ndarray:
+    """Return how far each place ``(n,)`` or ``(n, 3)`` is from the even ones that fit all of them best."""
+    n = np.arange(len(places)) - (len(places) - 1) / 2
+    step = n @ places / (n @ n)
+    even = places.mean(axis=0) + np.multiply.outer(n, step)
+    return np.asarray(places - even)
 
 
 def _uneven(along: np.ndarray, gaps: np.ndarray) -> SeriesFinding:
