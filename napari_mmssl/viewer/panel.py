@@ -37,6 +37,18 @@ class Outcome:
     error: Exception | None = None
 
 
+class _Column(QWidget):
+    """A column that is never lower than its parts: a scroll area asks without a width, so wrapped text is forgotten."""
+
+    def event(self, event: QEvent) -> bool:
+        done = bool(super().event(event))
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            height = self.layout().minimumHeightForWidth(self.width())
+            if height != self.minimumHeight():
+                self.setMinimumHeight(height)
+        return done
+
+
 class Panel(QWidget):
     """A dock widget: a column that scrolls when the dock is low, on one viewer and its session.
 
@@ -54,7 +66,7 @@ class Panel(QWidget):
         self.viewer = plain(napari_viewer)
         self.session = session_of(self.viewer)
         self.setObjectName(name)
-        inner = QWidget()
+        inner = _Column()
         self.column = QVBoxLayout(inner)
         self.column.setContentsMargins(4, 4, 4, 4)
         area = QScrollArea()

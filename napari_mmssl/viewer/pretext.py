@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSpinBox,
+    QWidget,
 )
 
 from napari_mmssl.cohorts.case import Case
@@ -131,9 +132,12 @@ class PretextWidget(Panel):
         self._case.setReadOnly(True)
         self._case.setPlaceholderText("open a case in Cases")
         form.addRow("case", self._case)
-        self._modality_row = QGridLayout()
+        # A widget, since a bare layout does not tell the form when boxes are added to it.
+        boxes = QWidget()
+        self._modality_row = QGridLayout(boxes)
+        self._modality_row.setContentsMargins(0, 0, 0, 0)
         self._modalities: list[QCheckBox] = []
-        form.addRow("mix", self._modality_row)
+        form.addRow("mix", boxes)
         self._grid = [self.part(QSpinBox(), f"grid_{axis}", f"Tiles along {axis}") for axis in ("z", "y", "x")]
         row = QHBoxLayout()
         for spin in self._grid:

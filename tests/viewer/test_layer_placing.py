@@ -1,6 +1,7 @@
 """Layers keep every voxel's place in the world: read, shown, edited, saved and read again. Without Qt."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from napari_mmssl.viewer.layers import (
 )
 from napari_mmssl.viewer.placing import contrast_limits, display_place, transform_of
 from napari_mmssl.volumes.geometry import Geometry, to_canonical
-from napari_mmssl.volumes.image_files import read_label_map, write_label_map
+from napari_mmssl.volumes.image_files import read_label_map, read_volume, write_label_map
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 
 SHAPE = (5, 7, 4)
@@ -202,3 +203,17 @@ def test_contrast_of_an_empty_volume_is_a_proper_range(fill):
 
 def test_the_metadata_key_is_the_documented_one():
     assert METADATA_KEY == "mmssl"
+
+
+def test_one_real_brain_in_eight_orientations_is_one_layer():
+    folder = Path(__file__).parents[3] / "shared" / "data" / "odd_files" / "orientations"
+    files = sorted(folder.glob("*.nii.gz"))
+    if not files:
+        pytest.skip("the development data are not here")
+
+    first, *others = [image_layer(read_volume(path), "t1") for path in files]
+
+    for data, state, _ in others:
+        np.testing.assert_array_equal(data, first[0])
+        np.testing.assert_allclose(state["scale"], first[1]["scale"], atol=1e-4)
+        np.testing.assert_allclose(state["translate"], first[1]["translate"], atol=1e-3)
