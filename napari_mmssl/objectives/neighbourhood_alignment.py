@@ -167,9 +167,8 @@ class NeighbourhoodAlignment(TopologyObjective[NeighbourhoodAlignmentSettings]):
         drawn: DrawnModalities = views.memory
         others = [q for q in range(len(batch)) if batch.subject[q] != batch.subject[0]]
         q = others[0] if others else 0
-        matches = (
-            self.match(tokens, [(0, q)]).matches[0] if others else torch.full_like(tokens.usable[0], -1, dtype=int)
-        )
+        nobody = torch.full(tokens.usable[0].shape, -1)
+        matches = self.match(tokens, [(0, q)]).matches[0] if others else nobody
         return picture_matches(
             images=(batch.volumes[0, drawn.first[0]].cpu().numpy(), batch.volumes[q, drawn.second[q]].cpu().numpy()),
             names=(batch.vocabulary[drawn.first[0]], batch.vocabulary[drawn.second[q]]),
