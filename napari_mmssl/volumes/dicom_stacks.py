@@ -155,7 +155,7 @@ def _tolerance(slices: Sequence[Slice], along: np.ndarray) -> float:
     step = (along[-1] - along[0]) / (len(along) - 1)
     # Whole numbers are taken for exact to a tenth, or every gap between them would be explained.
     decimals = max(1, max(one.decimals for one in slices))
-    return float(min(max(_EVEN * step, 0.51 * 10.0**-decimals), 0.1 * step))
+    return float(min(max(_EVEN * step, 0.65 * 10.0**-decimals), 0.12 * step))
 
 
 def _spacing_problems(slices: Sequence[Slice], along: np.ndarray) -> list[SeriesFinding]:
