@@ -81,7 +81,6 @@ class Loop:
         how = self.settings.optimisation
         optimiser = torch.optim.AdamW(self._parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
         start = self._restore(optimiser) if resume else 0
-        self.run.clear_requests()
         self.run.set_status("running", step=start, total=how.steps, eta_s=None, reason=None)
         loader = DataLoader(
             self.trainee.batches,

@@ -13,7 +13,15 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings, SegmentationSettings
 from napari_mmssl.training.weights_cards import read_card, weights_folder
 from napari_mmssl.workflows.material import Material, gather
-from napari_mmssl.workflows.running import Interruption, Listener, ignore, provenance, set_threads, starting
+from napari_mmssl.workflows.running import (
+    Interruption,
+    Listener,
+    ignore,
+    provenance,
+    set_threads,
+    starting,
+    telling_progress,
+)
 
 
 def finetune(
@@ -43,13 +51,10 @@ def finetune(
 
         set_threads()
         device = choose_device(settings.device)
-        cases = material.prepare(
-            (*material.train, *material.validation),
-            with_label=True,
-            progress=lambda done, total: listener({"kind": "prepared", "done": done, "total": total}),
-        )
-        train, validation = cases[: len(material.train)], cases[len(material.train) :]
-        convention, reason = label_convention(settings.task, cases, material)
+        tell = telling_progress(run, listener, len(material.train) + len(material.validation))
+        train = material.prepare(material.train, with_label=True, progress=tell)
+        validation = material.prepare(material.validation, with_label=True, progress=tell)
+        convention, reason = label_convention(settings.task, [*train, *validation], material)
         listener({"kind": "convention", "text": f"label coding {convention.name}: {reason}"})
         pretrained = None if card is None else read_weights(Path(settings.weights), "encoder")
         trainee = FineTuning(settings, convention, train, validation, device, pretrained)

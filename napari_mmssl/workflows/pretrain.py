@@ -6,7 +6,15 @@ from napari_mmssl.config import as_table
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import PretrainSettings
 from napari_mmssl.workflows.material import gather
-from napari_mmssl.workflows.running import Interruption, Listener, ignore, provenance, set_threads, starting
+from napari_mmssl.workflows.running import (
+    Interruption,
+    Listener,
+    ignore,
+    provenance,
+    set_threads,
+    starting,
+    telling_progress,
+)
 
 
 def pretrain(
@@ -47,15 +55,9 @@ def pretrain(
 
         set_threads()
         device = choose_device(settings.device)
-        total = len(material.train) + len(material.validation)
-
-        def prepared(done: int, _of: int, before: int = 0) -> None:
-            listener({"kind": "prepared", "done": before + done, "total": total})
-
-        train = material.prepare(material.train, with_label=False, progress=prepared)
-        validation = material.prepare(
-            material.validation, with_label=False, progress=lambda done, of: prepared(done, of, len(train))
-        )
+        tell = telling_progress(run, listener, len(material.train) + len(material.validation))
+        train = material.prepare(material.train, with_label=False, progress=tell)
+        validation = material.prepare(material.validation, with_label=False, progress=tell)
         trainee = Pretraining(settings, train, validation, device)
         run.write_provenance(provenance(material, parents=[]) | {"device": str(device)})
         loop = Loop(run, trainee, settings, device, interruption or Interruption())

@@ -40,6 +40,9 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
         run = RunFolder.open(out)
         if run.is_alive():
             raise RunError(f"'{out}' is at work already (process {run.status()['pid']} on {run.status()['host']})")
+        # Orders to the process that is gone; what comes from now on is meant for this one.
+        run.clear_requests()
+        run.set_status("starting", reason=None)
     else:
         run = RunFolder.create(out, kind, table)
     log = logging.FileHandler(out / "log.txt")
@@ -55,6 +58,19 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
     finally:
         logging.getLogger("napari_mmssl").removeHandler(log)
         log.close()
+
+
+def telling_progress(run: RunFolder, listener: Listener, total: int) -> Callable[[int, int], None]:
+    """Return what tells the folder and ``listener`` how many of ``total`` cases are prepared, call after call."""
+    done = 0
+
+    def tell(_done: int, _of: int) -> None:
+        nonlocal done
+        done += 1
+        run.emit("prepared", done=done, total=total)
+        listener({"kind": "prepared", "done": done, "total": total})
+
+    return tell
 
 
 class Interruption:

@@ -125,6 +125,16 @@ def test_orders_are_answered_at_the_next_step(cohort, tmp_path, order, state):
     assert (path / "checkpoints" / "last.safetensors").exists() == (order != "cancel")
 
 
+def test_an_order_given_before_the_first_step_is_kept(cohort, tmp_path):
+    def hurry(event):
+        if event["kind"] == "prepared" and event["done"] == 1:
+            RunFolder(tmp_path / "run").request("stop")
+
+    run = pretrain(settings(cohort), tmp_path / "run", listener=hurry)
+
+    assert (run.status()["state"], run.status()["step"]) == ("stopped", 0)
+
+
 def test_an_interruption_stops_and_keeps(cohort, tmp_path):
     interruption = Interruption()
     path = tmp_path / "run"
