@@ -75,7 +75,7 @@ def _candidates(
     named = {n: name_stack(series.stacks[n].slices[0]) for n in usable}
     # Of several stacks only those are taken whose own image type names them, each another thing.
     known = {n: name for n, name in named.items() if name and list(named.values()).count(name) == 1}
-    if len(known) < len(series.stacks):
+    if not series.stacks or len(known) < len(series.stacks):
         left = "is left out" if not known else f"is left out but for {', '.join(known.values())}"
         findings += _told(series.all_findings, f"{where} {left}")
     return [_Candidate(name, file(n), where, is_mr=True) for n, name in known.items()]

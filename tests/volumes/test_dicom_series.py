@@ -11,11 +11,11 @@ from pydicom.uid import MPEG2MPML, RLELossless
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.dicom_series import choose_series, find_series, read_series, read_series_header
-from napari_mmssl.volumes.geometry import lps_to_ras, to_nifti
-from napari_mmssl.volumes.image_files import read_header, read_volume
+from napari_mmssl.volumes.geometry import lps_to_ras, to_canonical, to_nifti
+from napari_mmssl.volumes.image_files import read_header, read_label_map, read_volume
 
 
-def assert_pixels_lie_where_headers_say(folder, volume):
+def assert_pixels_lie_where_headers_say(folder, volume, intercept=0):
     """Every file's pixels and position are found in the volume, by the formula of PS3.3 C.7.6.2.1.1."""
     to_index = np.linalg.inv(volume.geometry.affine)
     seen = set()
@@ -28,7 +28,7 @@ def assert_pixels_lie_where_headers_say(folder, volume):
             z, y, x, _ = to_index @ [-lps[0], -lps[1], lps[2], 1]
             assert (y, x) == pytest.approx((r, c), abs=0.01)
             assert z == pytest.approx(round(z), abs=0.01)
-            assert volume.array[round(z), r, c] == pytest.approx(ds.pixel_array[r, c])
+            assert volume.array[round(z), r, c] == pytest.approx(ds.pixel_array[r, c] + float(intercept))
         seen.add(round(z))
     assert seen == set(range(len(volume.array)))
 
@@ -201,3 +201,79 @@ def test_a_ct_is_read_by_its_class(tmp_path, rng):
     write_series(tmp_path, places(3), rng, modality="CT")
     assert pydicom.dcmread(next(tmp_path.iterdir())).SOPClassUID == CT
     assert choose_series(tmp_path).slices[0].modality == "CT"
+
+
+# --- on real series, where they are at hand ---
+
+GOOD = (
+    "ProstateX-0001/adc",
+    "ProstateX-0218/adc",
+    "ProstateX-0218/calc_bval",
+    "ProstateX-0218/t2_tse_tra",
+    "totalseg_ct",
+    "dicom2nifti_failing_slicecount",
+    "dicom2nifti_hitachi_anatomical",
+)
+
+
+def series_and_truth(shared_data):
+    folder = shared_data / "dicom"
+    slices = folder / "dicom2nifti_generic_anatomical"
+    small, large = sorted(find_series(slices).series, key=lambda series: series.slices[0].shape)
+    yield slices, small.uid, "002_non_isotropic_ground_truth"
+    yield slices, large.uid, "001_implicit_ground_truth"
+    yield folder / "dicom2nifti_failing_slicecount", None, "001_ground_truth"
+    yield folder / "dicom2nifti_hitachi_anatomical", None, "001_ground_truth"
+
+
+def test_real_series_are_what_another_converter_made_of_them(shared_data):
+    for folder, uid, name in series_and_truth(shared_data):
+        volume = read_series(folder, uid)
+        for truth in (read_volume(folder / f"{name}{end}.nii.gz") for end in ("", "_reoriented")):
+            ours, theirs = (to_canonical(one.geometry) for one in (volume, truth))
+            grid, other = ours.apply_to(volume.geometry), theirs.apply_to(truth.geometry)
+            np.testing.assert_allclose(grid.affine, other.affine, atol=2e-3)
+            np.testing.assert_allclose(ours.apply(volume.array), theirs.apply(truth.array), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_real_series_are_what_simpleitk_reads(shared_data, name):
+    folder = shared_data / "dicom" / name
+    volume = read_series(folder)
+    order = [str(one.path) for one in choose_series(folder).stacks[0].slices]
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(order)
+    image = reader.Execute()
+    np.testing.assert_allclose(volume.geometry.affine, affine_of(image), atol=2e-3)
+    np.testing.assert_array_equal(volume.array, sitk.GetArrayFromImage(image))
+    assert choose_series(folder).all_findings == ()
+
+
+def test_the_real_gantry_tilt_is_kept(shared_data):
+    folder = shared_data / "dicom/dicom2nifti_failing_gantrytilting"
+    (finding,) = choose_series(folder).all_findings
+    assert finding.kind == "gantry_tilt"
+    volume = read_series(folder)
+    assert volume.geometry.is_sheared
+    assert_pixels_lie_where_headers_say(folder, volume, -1024)
+
+
+def test_real_labels_lie_on_their_ct(shared_data):
+    labels = read_label_map(shared_data / "dicom/totalseg_ct_seg.nii.gz")
+    ct = read_series(shared_data / "dicom/totalseg_ct")
+    one, other = to_canonical(labels.geometry), to_canonical(ct.geometry)
+    assert one.apply_to(labels.geometry).same_grid(other.apply_to(ct.geometry))
+    organs = one.apply(labels.array) > 0
+    # Air is at -1000 HU; organs are not.
+    assert other.apply(ct.array)[organs].mean() > -200
+
+
+def test_every_real_folder_opens_or_is_refused_in_a_sentence(shared_data):
+    folders = [path for path in (shared_data / "dicom").rglob("*") if path.is_dir()]
+    assert len(folders) >= 11
+    for folder in folders:
+        for series in find_series(folder).series:
+            assert read_series(folder, series.uid).array.ndim == 3
+        if not find_series(folder).series:
+            with pytest.raises(ReadError, match="no DICOM image lies in it"):
+                read_series(folder)

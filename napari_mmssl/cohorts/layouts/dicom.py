@@ -16,7 +16,7 @@ from napari_mmssl.volumes.dicom_series import DicomFolder, DicomSeries, find_ser
 
 #: Below every other layout: NIfTI files that were made of the series are what is meant where both are there.
 SPECIFICITY = 0
-_DEEPEST = 6
+_DEEPEST = 8
 
 
 @dataclass(frozen=True)
