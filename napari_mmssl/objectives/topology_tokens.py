@@ -128,9 +128,10 @@ class TopologyObjective(Objective[S]):
         device = first.device
         # Places are computed on the CPU in float64, where the affines are; no autocast rounds them.
         centres = cell_centres(first.shape[2:], self.stride)
-        linear, shift = batch.patch_to_world[:, :3, :3], batch.patch_to_world[:, :3, 3]
+        affine = batch.patch_to_world.cpu()
+        linear, shift = affine[:, :3, :3], affine[:, :3, 3]
         places = centres @ linear.transpose(1, 2) + shift[:, None]
-        low, high = batch.body_box_mm.unbind(1)
+        low, high = batch.body_box_mm.cpu().unbind(1)
         body_places = (places - low[:, None]) / (high - low).clamp(min=1e-3)[:, None]
         volume = torch.linalg.det(linear).abs() * math.prod(self.stride)
         with torch.autocast(device.type, enabled=False):
@@ -222,4 +223,4 @@ def monitors(tokens: Tokens, prefix: str) -> dict[str, float]:
 def draws(shape: tuple[int, ...], *seeds: int, purpose: str, like: Tensor) -> Tensor:
     """Return counted uniform numbers in [0, 1) of ``shape`` on the device of ``like``."""
     first, *rest = seeds
-    return torch.from_numpy(counted_rng(first, *rest, purpose=purpose).random(shape)).to(like.device)
+    return torch.from_numpy(counted_rng(first, *rest, purpose=purpose).random(shape)).to(like.device, torch.float32)
