@@ -356,3 +356,22 @@ def test_both_recipes_hold_the_weights_and_margins_of_the_release(name):
     released = name.endswith("released")
     assert (inter[1].reach == 0 and inter[1].least_cosine == -1) == released
     assert (intra[1].neighbourhood == inter[1].neighbourhood == "feature") == released
+
+
+def test_transport_weighs_matches_by_their_mass_and_teaches():
+    batch = make_batch(SHAPE)
+    objective = make(NeighbourhoodAlignment, matching="transport", least_cosine=0.2, reach=0.0)
+    pyramid = make_features(objective, batch)
+    tokens = objective.tokens(batch, pyramid)
+    found = objective.match(tokens, [(0, 1)])
+    result = objective.losses(batch, objective.views(batch), pyramid)
+    result.terms["alignment"].backward()
+
+    there, back = found.matches
+    matched = torch.nonzero(there >= 0).flatten()
+    assert len(matched) > 10
+    assert torch.equal(back[there[matched]], matched)
+    assert ((found.mass > 0) == (found.matches >= 0)).all()
+    assert found.mass.max() <= 1.001
+    assert result.terms["alignment"].item() > 0
+    assert all(pyramid[name][-1].grad.abs().max() > 0 for name in (FIRST, SECOND))
