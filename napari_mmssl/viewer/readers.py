@@ -14,12 +14,14 @@ from napari_mmssl.viewer.layers import LayerTuple
 from napari_mmssl.viewer.orientation_letters import prepare_camera
 from napari_mmssl.viewer.reading import Opened, read_case, read_file
 from napari_mmssl.viewer.session import session_of
-from napari_mmssl.volumes.image_files import is_image
+from napari_mmssl.volumes.image_files import DICOM_SUFFIXES, is_dicom, is_image
 
 Reader: TypeAlias = Callable[[str], list[LayerTuple] | list[tuple[None]]]
 
 #: Names looked at before a folder is declined, so that a home folder dropped by mistake costs no time.
 _MOST_NAMES = 5000
+#: Files without a telling name of which the first bytes are read.
+_MOST_LOOKED_INTO = 20
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
@@ -32,7 +34,8 @@ def get_reader(path: str | list[str]) -> Reader | None:
     target = Path(path)
     if target.is_dir():
         return open_folder if _holds_scans(target) else None
-    return open_file if is_image(target) and target.is_file() else None
+    known = is_image(target) or target.suffix.lower() in DICOM_SUFFIXES
+    return open_file if known and target.is_file() else None
 
 
 def open_file(path: str) -> list[LayerTuple] | list[tuple[None]]:
@@ -48,6 +51,8 @@ def open_file(path: str) -> list[LayerTuple] | list[tuple[None]]:
 
 def open_folder(path: str) -> list[LayerTuple] | list[tuple[None]]:
     """Open a case folder, or the first case of a folder of cases; the *Cases* widget then shows the others.
+
+    Cases may be files or DICOM series.
 
     Raises
     ------
@@ -107,7 +112,16 @@ def _holds_scans(folder: Path) -> bool:
         if _descend(Path(directory), folder, folders)
         for name in files
     )
-    return any(is_image(name) for name in islice(names, _MOST_NAMES))
+    without_ending = 0
+    for name in islice(names, _MOST_NAMES):
+        if is_image(name) or name.suffix.lower() in DICOM_SUFFIXES:
+            return True
+        # Scanners name files by numbers, with dots in them or without.
+        if without_ending < _MOST_LOOKED_INTO and (not name.suffix or name.suffix[1:].isdigit()):
+            without_ending += 1
+            if is_dicom(name):
+                return True
+    return False
 
 
 def _descend(directory: Path, root: Path, folders: list[str]) -> bool:

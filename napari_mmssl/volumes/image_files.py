@@ -19,6 +19,7 @@ from napari_mmssl.volumes.label_classes import read_classes, write_classes
 from napari_mmssl.volumes.volume import LabelMap, Volume
 
 __all__ = [
+    "DICOM_SUFFIXES",
     "SUFFIXES",
     "SYNTHETIC_MARK",
     "WRITABLE",
@@ -26,6 +27,7 @@ __all__ = [
     "NotAVolumeError",
     "check_writable_name",
     "classes_file",
+    "is_dicom",
     "is_image",
     "read_header",
     "read_label_map",
@@ -38,7 +40,7 @@ __all__ = [
 #: Endings of the files that can be read. ``.hdr`` stands for the pair with its ``.img``, which is one volume.
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
 #: A DICOM file by itself; those of a series are read together, as the folder they lie in.
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 #: Endings of the files that can be written.
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
@@ -46,6 +48,11 @@ WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 def is_image(path: Path) -> bool:
     """Whether the name of ``path`` ends like a file that can be read; hidden files do not count."""
     return not path.name.startswith(".") and _suffix(path) is not None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether ``path`` starts like a DICOM file, whatever its name; reads the first 132 bytes."""
+    return bool(importlib.import_module("napari_mmssl.volumes.dicom_files").is_dicom(path))
 
 
 def stem(path: Path) -> str:
@@ -212,7 +219,7 @@ def _suffix(path: Path) -> str | None:
 def _reader(path: Path) -> ModuleType:
     """Return the module that reads files of this name; imported late, since looking at folders needs names only."""
     suffix = _suffix(path)
-    if path.is_dir() or path.suffix.lower() in _DICOM_SUFFIXES:
+    if path.is_dir() or path.suffix.lower() in DICOM_SUFFIXES:
         return importlib.import_module("napari_mmssl.volumes.dicom_series")
     if suffix in (".nrrd", ".nhdr"):
         return importlib.import_module("napari_mmssl.volumes.nrrd_files")
@@ -220,8 +227,7 @@ def _reader(path: Path) -> ModuleType:
         return importlib.import_module("napari_mmssl.volumes.meta_files")
     if suffix is None and path.suffix.lower() != ".img":
         # Scanners name files by numbers; what starts like DICOM is read as it.
-        dicom_files = importlib.import_module("napari_mmssl.volumes.dicom_files")
-        if dicom_files.is_dicom(path):
+        if is_dicom(path):
             return importlib.import_module("napari_mmssl.volumes.dicom_series")
         raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
     return importlib.import_module("napari_mmssl.volumes.nifti_files")
