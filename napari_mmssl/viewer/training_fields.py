@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mmssl.errors import ConfigError
+from napari_mmssl.tasks.conventions import READY
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import free_folder, runs_folder
 from napari_mmssl.viewer.training_form import (
@@ -73,6 +74,7 @@ class TrainingFields:
             steps=self._steps.value(),
             seed=self._seed.value(),
             label_fraction=self._fraction.value(),
+            coding=self._coding.currentText(),
         )
 
     def set_weights(self, weights: str) -> None:
@@ -138,6 +140,11 @@ class TrainingFields:
         self._fraction.setSingleStep(0.1)
         self._fraction.setValue(1.0)
         self._form.addRow("labels", self._fraction)
+        self._coding = self._panel.part(
+            QComboBox(), "coding", "What the label values mean; lesion takes every label above 0"
+        )
+        self._coding.addItems(["auto", *READY])
+        self._form.addRow("coding", self._coding)
 
     def _set_sizes(self, sizes: list[str]) -> None:
         self._size.clear()
@@ -149,7 +156,8 @@ class TrainingFields:
         goal: Goal = self._goal.currentData()
         self._goal.setToolTip(goal.summary)
         self._form.setRowVisible(self._start_from, goal.kind == "finetune")
-        self._form.setRowVisible(self._fraction, goal.kind == "finetune")
+        for field in (self._fraction, self._coding):
+            self._form.setRowVisible(field, goal.kind == "finetune")
         self._encoder_follows_weights()
         self.suggest_out()
 

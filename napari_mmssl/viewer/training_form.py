@@ -47,6 +47,8 @@ class TrainingChoice:
         Numbers of the run.
     label_fraction
         Share of the training subjects, for fine-tuning.
+    coding
+        What the label values mean: ``auto`` or the name of a ready coding, for fine-tuning.
     """
 
     goal: Goal
@@ -57,6 +59,7 @@ class TrainingChoice:
     steps: int
     seed: int
     label_fraction: float
+    coding: str = "auto"
 
     def settings_table(self) -> dict[str, Any]:
         """Return the resolved settings, as they stand in a TOML file.
@@ -76,7 +79,11 @@ class TrainingChoice:
         }
         if self.goal.kind == "pretrain":
             return as_table(pretrain_settings(flags=table | {"recipe": self.goal.name}))
-        table |= {"weights": self.weights, "label_fraction": self.label_fraction}
+        table |= {
+            "weights": self.weights,
+            "label_fraction": self.label_fraction,
+            "task": {"convention": self.coding},
+        }
         return as_table(finetune_settings(flags=table))
 
     def write(self, path: Path) -> None:
