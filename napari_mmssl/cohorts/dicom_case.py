@@ -54,7 +54,7 @@ def _where(folder: Path, lies_in: Path, series: DicomSeries, n_in_folder: int) -
     place = f"'{lies_in.relative_to(folder) if lies_in != folder else lies_in.resolve().name}'"
     if n_in_folder == 1:
         return place
-    return f"the series of {len(series.slices)} images from '{series.slices[0].path.name}' on in {place}"
+    return f"the series of {series.n_slices} images from '{series.slices[0].path.name}' on in {place}"
 
 
 def _candidates(
@@ -75,9 +75,9 @@ def _candidates(
     named = {n: name_stack(series.stacks[n].slices[0]) for n in usable}
     # Of several stacks only those are taken whose own image type names them, each another thing.
     known = {n: name for n, name in named.items() if name and list(named.values()).count(name) == 1}
-    if not series.stacks or len(known) < len(series.stacks):
-        left = "is left out" if not known else f"is left out but for {', '.join(known.values())}"
-        findings += _told(series.all_findings, f"{where} {left}")
+    left = f"is left out but for {', '.join(known.values())}" if known else "is left out"
+    all_named = bool(known) and len(known) == len(series.stacks)
+    findings += _told(series.all_findings, f"{where} is parted" if all_named else f"{where} {left}")
     return [_Candidate(name, file(n), where, is_mr=True) for n, name in known.items()]
 
 

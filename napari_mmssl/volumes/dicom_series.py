@@ -8,7 +8,7 @@ import filecmp
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class DicomSeries:
         What is odd about the series as a whole.
     damaged
         Whether some of its slices cannot be read, so that none of it should be.
+    n_slices
+        Number of slices; :meth:`in_short` keeps it.
     """
 
     folder: Path
@@ -56,7 +58,13 @@ class DicomSeries:
     slices: tuple[Slice, ...]
     stacks: tuple[Stack, ...]
     findings: tuple[SeriesFinding, ...]
-    damaged: bool = False
+    damaged: bool
+    n_slices: int
+
+    def in_short(self) -> "DicomSeries":
+        """Return the series with the first slice of all, and of each stack: all that a long list of cases needs."""
+        stacks = tuple(replace(stack, slices=stack.slices[:1]) for stack in self.stacks)
+        return replace(self, slices=self.slices[:1], stacks=stacks)
 
     @property
     def all_findings(self) -> tuple[SeriesFinding, ...]:
@@ -247,7 +255,7 @@ def _series(folder: Path, uid: str, slices: list[Slice]) -> DicomSeries:
     findings += copies
     stacks, found = split(usable)
     findings += found
-    return DicomSeries(folder, uid or None, tuple(slices), tuple(stacks), tuple(findings), bool(damaged))
+    return DicomSeries(folder, uid or None, tuple(slices), tuple(stacks), tuple(findings), bool(damaged), len(slices))
 
 
 def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[SeriesFinding]]:

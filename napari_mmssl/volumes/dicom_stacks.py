@@ -4,7 +4,6 @@ Where a volume comes out, its affine holds the true positions of the slices, nev
 tilt stays in it as a shear.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -81,7 +80,10 @@ def build_stack(slices: Sequence[Slice], told_apart_by: str = "") -> Stack:
         step, found = _step(positions, normal, _tolerance(ordered, along), min(first.spacing))
         if found is not None and found.kind == "uneven_spacing":
             return Stack(tuple(ordered), None, (found,), told_apart_by)
-        findings = [*([found] if found else []), *_regular_gaps(ordered, float(np.linalg.norm(step)))]
+        findings = [
+            *([found] if found else []),
+            *_regular_gaps(ordered, float(np.linalg.norm(step)), alone=not told_apart_by),
+        ]
     try:
         geometry = Geometry((len(ordered), *first.shape), _affine(first, positions[0], step))
     except GeometryError as error:
@@ -202,20 +204,22 @@ def _at(along: np.ndarray, where: np.ndarray) -> str:
     return f"see after {', '.join(places[:_MOST_NAMED])} mm along the normal{more}"
 
 
-def _regular_gaps(slices: Sequence[Slice], spacing: float) -> list[SeriesFinding]:
+def _regular_gaps(slices: Sequence[Slice], spacing: float, *, alone: bool) -> list[SeriesFinding]:
     """Return a finding if every second (third ...) slice seems to be missing; the positions themselves are true."""
+    steps = {abs(b.number - a.number) for a, b in pairwise(slices)}
+    if len(steps) != 1 or (times := steps.pop()) <= 1:
+        return []
+    there = f"every {_nth(times)} one may be there only"
     said = slices[0].spacing_between
     # Where the tag is smaller than the slice is thick, a vendor means the gap between slices by it.
-    if said <= 0 or said < 0.99 * slices[0].thickness:
-        return []
-    times = round(spacing / said)
-    if times < 2 or abs(spacing - times * said) > 0.05 * said:
-        return []
-    steps = Counter(abs(b.number - a.number) for a, b in pairwise(slices))
-    if steps.most_common(1)[0][0] == 1:
-        return []
-    text = f"slices are {spacing:.4g} mm apart, the header tells of {said:.4g}: every {_nth(times)} one is there"
-    return [SeriesFinding("missing_slice", text)]
+    if said >= 0.99 * slices[0].thickness > 0 and abs(spacing - times * said) <= 0.05 * said:
+        text = f"slices are {spacing:.4g} mm apart, the header tells of {said:.4g}, and images are numbered by {times}"
+        return [SeriesFinding("missing_slice", f"{text}: {there}")]
+    # The slices of one stack of several may well be numbered so.
+    if alone and len(slices) > 2 and abs(said - spacing) > 0.05 * spacing:
+        text = f"images are numbered by {times} in even steps of {spacing:.4g} mm"
+        return [SeriesFinding("missing_slice", f"{text}: {there}")]
+    return []
 
 
 def _nth(n: int) -> str:

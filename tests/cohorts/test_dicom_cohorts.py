@@ -144,7 +144,7 @@ def test_stacks_that_their_type_names_are_modalities(tmp_path, rng):
     )  # fmt: skip
     (case,) = find_cohort(tmp_path).cases
     assert set(case.modalities) == {"adc", "dwi"}
-    assert case.findings == ()
+    assert kinds(case) == ["mixed_series"]
     np.testing.assert_array_equal(read_scan(case.modalities["adc"]).array, pixels[::2])
     np.testing.assert_array_equal(read_scan(case.modalities["dwi"]).array, pixels[1::2])
 

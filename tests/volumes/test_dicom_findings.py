@@ -44,6 +44,13 @@ def test_slices_missing_at_regular_places_are_told_by_the_header(tmp_path, rng):
     assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(6)
 
 
+@pytest.mark.parametrize(("tags", "found"), [({}, ["missing_slice"]), ({"SpacingBetweenSlices": 6}, [])])
+def test_every_second_slice_is_suspected_by_its_number(tmp_path, rng, tags, found):
+    write_series(tmp_path, places(8)[::2], rng, each=lambda n: {"number": 2 * n + 1}, **tags)
+    assert kinds(tmp_path) == found
+    assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(6)
+
+
 def test_a_gap_between_slices_that_a_vendor_writes_as_spacing_is_none(tmp_path, rng):
     write_series(tmp_path, places(6, step=4), rng, SliceThickness=3, SpacingBetweenSlices=1)
     assert kinds(tmp_path) == []

@@ -38,12 +38,15 @@ def dicom(root: Path) -> Recognised | None:
     if root.is_file():
         return None
     folders = _dicom_folders(root)
-    found = {folder: content for folder in folders if (content := _content(folder)) is not None}
-    members = [_member(folder, series) for folder, content in found.items() for series in content.series]
+    members: list[_Member] = []
+    damaged: dict[Path, tuple[Finding, ...]] = {}
+    for folder in folders:
+        content = _content(folder)
+        members += [_member(folder, series) for series in content.series]
+        damaged[folder] = _unreadable(content)
     if not members:
         return None
     cases: list[FoundCase] = []
-    unsaid = dict(found)
     subject_by_person: dict[str, str] = {}
     for name, case_folder, part in _cases(root, members):
         (person, *others) = {member.identity[0] for member in part}
@@ -51,14 +54,13 @@ def dicom(root: Path) -> Recognised | None:
         if person and not others:
             # One person under two names would be learned from and tested on.
             subject = subject_by_person.setdefault(person, subject)
-        inside = [unsaid.pop(member.folder) for member in part if member.folder in unsaid]
-        broken = tuple(finding for content in inside for finding in _unreadable(content))
+        broken = tuple(finding for member in part for finding in damaged.pop(member.folder, ()))
         case = read_dicom_case(name, subject, case_folder, [(member.folder, member.series) for member in part])
         cases.append(replace(case, findings=(*case.findings, *broken)))
-    for folder, content in unsaid.items():
+    for folder, findings in damaged.items():
         # Nothing in this folder can be read; where its files belong nobody knows.
-        cases.append(FoundCase(folder.resolve().name, folder.resolve().name, {}, findings=_unreadable(content)))
-    reasons = [f"{len(found)} folder(s) hold {len(members)} DICOM series"]
+        cases += [FoundCase(folder.resolve().name, folder.resolve().name, {}, findings=findings)] if findings else []
+    reasons = [f"{len(folders)} folder(s) hold {len(members)} DICOM series"]
     if len({case.subject for case in cases}) < len(cases):
         reasons.append("some cases are of one person, going by the patient's id, and share a subject")
     return Recognised(SPECIFICITY, tuple(reasons), tuple(cases))
@@ -76,16 +78,16 @@ def _dicom_folders(root: Path) -> list[Path]:
     return found
 
 
-def _content(folder: Path) -> DicomFolder | None:
+def _content(folder: Path) -> DicomFolder:
     try:
         return find_series(folder)
-    except ReadError:
-        return None
+    except ReadError as error:
+        return DicomFolder((), (error,))
 
 
 def _member(folder: Path, series: DicomSeries) -> _Member:
     first = series.slices[0]
-    return _Member(folder, series, (first.person, first.study_uid))
+    return _Member(folder, series.in_short(), (first.person, first.study_uid))
 
 
 def _cases(root: Path, members: Sequence[_Member]) -> list[tuple[str, Path, list[_Member]]]:
