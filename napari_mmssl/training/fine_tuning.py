@@ -62,7 +62,7 @@ class FineTuning(Trainee):
         # One seed for both arms: decoders of the pretrained and the scratch run start equal.
         torch.manual_seed(counted_seed(settings.seed, purpose="weights"))
         how = settings.encoder
-        encoder = build_encoder(how.name, how.size, len(self.vocabulary), how.thick_slices)
+        encoder = build_encoder(how.name, how.size, len(self.vocabulary), how.thick_slices or 0)
         self.network = SegmentationNetwork(encoder, self.n_classes)
         self.transfer: list[TensorReport] = transfer_encoder(encoder, pretrained) if pretrained else []
         self.network.to(device)

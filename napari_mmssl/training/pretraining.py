@@ -74,7 +74,7 @@ class Pretraining(Trainee):
         self.vocabulary = tuple(settings.data.modalities or ())
         torch.manual_seed(counted_seed(settings.seed, purpose="weights"))
         how = settings.encoder
-        self.encoder: Encoder = build_encoder(how.name, how.size, 1, how.thick_slices).to(device)
+        self.encoder: Encoder = build_encoder(how.name, how.size, 1, how.thick_slices or 0).to(device)
         resolved = resolve_objectives(settings.objectives)
         self.parts = [
             _Part(name, schedule, objectives.get(name)(chosen, self.encoder, self.vocabulary, settings.data.patch))

@@ -26,8 +26,12 @@ class EncoderSettings(Settings):
 
     name: str = Field("residual_unet", title="Encoder")
     size: Size = Field("tiny", title="Size", description="tiny and small suit a CPU; paper wants a GPU")
-    thick_slices: int = Field(
-        0, ge=0, le=3, title="Thick slices", description="Reductions that leave the slice axis alone"
+    thick_slices: int | None = Field(
+        None,
+        ge=0,
+        le=3,
+        title="Thick slices",
+        description="First reductions that leave the slice axis alone; unset: as many as the spacing asks for",
     )
 
 

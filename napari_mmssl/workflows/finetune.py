@@ -41,8 +41,7 @@ def finetune(
     if card is not None:
         settings = _like_pretrained(settings, card)
     material = gather(settings.cohort, settings.data, settings.seed, labelled=True, fraction=settings.label_fraction)
-    data = settings.data.model_copy(update={"modalities": material.modalities, "spacing_mm": material.spacing_mm})
-    settings = settings.model_copy(update={"data": data, "cohort": settings.cohort.resolve()})
+    settings = material.settle(settings)
     with starting(out, "finetune", as_table(settings), resume=resume) as run:
         from napari_mmssl.training.device import choose_device
         from napari_mmssl.training.fine_tuning import FineTuning

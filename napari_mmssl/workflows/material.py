@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, check_one_grid, prepare_cohort
 from napari_mmssl.cohorts.splits import Split, split_subjects, take_fraction
 from napari_mmssl.errors import ConfigError
-from napari_mmssl.training.settings import DataSettings
+from napari_mmssl.training.settings import DataSettings, RunSettings
 from napari_mmssl.volumes.geometry import to_canonical
+
+R = TypeVar("R", bound=RunSettings)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class Material:
     ) -> list[PreparedCase]:
         """Return ``cases`` prepared on the common spacing."""
         return prepare_cohort(cases, self.spacing_mm, with_label=with_label, progress=progress)
+
+    def settle(self, settings: R) -> R:
+        """Return ``settings`` with everything set that was left to the cohort: modalities, spacing, thick slices."""
+        data = settings.data.model_copy(update={"modalities": self.modalities, "spacing_mm": self.spacing_mm})
+        encoder = settings.encoder
+        if encoder.thick_slices is None:
+            encoder = encoder.model_copy(update={"thick_slices": thick_slices(self.spacing_mm)})
+        return settings.model_copy(update={"data": data, "encoder": encoder, "cohort": settings.cohort.resolve()})
 
     def fingerprint(self) -> str:
         """Return a hash of ids, grids and file sizes, by which another run can tell whether the data are the same."""
@@ -102,6 +113,12 @@ def gather(folder: Path, data: DataSettings, seed: int, *, labelled: bool, fract
         modalities,
         data.spacing_mm or _median_spacing(cases),
     )
+
+
+def thick_slices(spacing_mm: Spacing) -> int:
+    """Return how many reductions should leave the slice axis alone: until voxels are about cubes, 3 at most."""
+    slice_mm, *in_plane_mm = spacing_mm
+    return int(np.clip(np.round(np.log2(slice_mm / np.mean(in_plane_mm))), 0, 3))
 
 
 def _chosen_modalities(cohort: Cohort, data: DataSettings) -> tuple[str, ...]:

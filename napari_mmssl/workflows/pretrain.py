@@ -46,8 +46,7 @@ def pretrain(
         If the training started and cannot go on.
     """
     material = gather(settings.cohort, settings.data, settings.seed, labelled=False)
-    data = settings.data.model_copy(update={"modalities": material.modalities, "spacing_mm": material.spacing_mm})
-    settings = settings.model_copy(update={"data": data, "cohort": settings.cohort.resolve()})
+    settings = material.settle(settings)
     with starting(out, "pretrain", as_table(settings), resume=resume) as run:
         from napari_mmssl.training.device import choose_device
         from napari_mmssl.training.loop import Loop
