@@ -8,7 +8,7 @@ from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.case_folder import folders_in, images_in
 from napari_mmssl.cohorts.clinical import read_clinical
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, with_safe_ids
-from napari_mmssl.cohorts.layouts import layouts
+from napari_mmssl.cohorts.layouts import ASKED_LAST, layouts
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, read_phantom_note
 from napari_mmssl.errors import LayoutError, MmsslError
@@ -62,7 +62,13 @@ def recognise(path: Path) -> tuple[str, Recognised]:
     """
     if not path.exists():
         raise LayoutError(f"there is no file or folder '{path}'")
-    candidates = [(entry.name, found) for entry in layouts.entries() if (found := entry.value(path)) is not None]
+    candidates: list[tuple[str, Recognised]] = []
+    for entry in sorted(layouts.entries(), key=lambda entry: entry.name in ASKED_LAST):
+        if entry.name in ASKED_LAST and candidates:
+            break
+        found = entry.value(path)
+        if found is not None:
+            candidates.append((entry.name, found))
     if not candidates:
         raise LayoutError(f"'{path}' holds no cohort in a layout we know: {_what_is_there(path)}")
     name, best = max(candidates, key=lambda candidate: candidate[1].specificity)

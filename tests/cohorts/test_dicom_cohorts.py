@@ -168,9 +168,10 @@ def test_nothing_but_damage_is_refused(tmp_path):
         find_cohort(tmp_path)
 
 
-def test_nifti_files_made_of_the_series_come_first(tmp_path, rng, write_nifti):
+def test_nifti_files_made_of_the_series_come_first_and_cost_no_look_at_them(tmp_path, rng, write_nifti, monkeypatch):
     write_nifti(tmp_path / "a/t1.nii.gz")
     write_series(tmp_path / "a/source", places(3), rng)
+    monkeypatch.setattr("napari_mmssl.cohorts.layouts.dicom.find_series", None)
     assert find_cohort(tmp_path).layout == "folder_per_case"
 
 

@@ -23,4 +23,8 @@ class Layout(Protocol):
         """
 
 
+#: Asked only where no other layout knows the folder: it reads headers, and where NIfTI files were made of series, the
+#: files are meant.
+ASKED_LAST = ("dicom",)
+
 layouts: Registry[Layout] = Registry("layout", "napari_mmssl.cohorts.layouts")

@@ -14,7 +14,7 @@ from napari_mmssl.cohorts.pseudonyms import pseudonym
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.dicom_series import DicomFolder, DicomSeries, find_series, holds_dicom
 
-#: Below every other layout: NIfTI files that were made of the series are what is meant where both are there.
+#: Below every other layout, and asked only after them.
 SPECIFICITY = 0
 _DEEPEST = 8
 
