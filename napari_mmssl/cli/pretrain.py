@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     flags = flags_as_table(args, {"recipe": "recipe"})
     settings = pretrain_settings(file=args.config, flags=flags, assignments=args.assignments)
     out = args.out or default_out(settings.recipe, settings.cohort)
-    line, interruption = ProgressLine(settings.optimisation.steps, ("tile_accuracy",)), Interruption()
+    line, interruption = ProgressLine(settings.optimisation.steps, ("tile_accuracy", "loss.total")), Interruption()
     try:
         with interruption.watching():
             pretrain(settings, out, listener=line, interruption=interruption)

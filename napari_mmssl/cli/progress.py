@@ -37,7 +37,7 @@ class ProgressLine:
         elif kind == "validation":
             for name in self._metrics:
                 if event["metrics"].get(name) is not None:
-                    self._shown[f"unseen {name.replace('_', ' ')}"] = f"{event['metrics'][name]:.2f}"
+                    self._shown[f"unseen {name.replace('_', ' ').removesuffix('.total')}"] = f"{event['metrics'][name]:.2f}"
         elif kind in ("warning", "convention"):
             tqdm.write(event["text"], file=sys.stderr)
 

@@ -18,5 +18,8 @@ def open_workspace(viewer: "napari.viewer.Viewer") -> None:
         The viewer; napari fills it in.
     """
     docks = [viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=n > 0)[0] for n, name in enumerate(WIDGETS)]
+    for dock, name in zip(docks, WIDGETS, strict=True):
+        # With the plugin's name behind it, which napari adds, four tabs do not fit side by side.
+        dock.setWindowTitle(name)
     docks[0].show()
     docks[0].raise_()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
@@ -47,11 +47,12 @@ def test_a_constant_on_a_row_or_column_changes_nothing(seed, n):
 
 
 @settings(max_examples=25)
+@example(seed=463, n=9)  # at temperature 0.02 its soft answer is still 0.06 away
 @given(seed=seeds, n=st.integers(2, 10))
 def test_nears_the_hungarian_answer_as_temperature_falls(seed, n):
     scores = normal_scores(seed, n)
 
-    soft = soft_permutation(scores, 0.02, 2000)
+    soft = soft_permutation(scores, 0.01, 3000)
 
     places = linear_sum_assignment(scores, maximize=True)[1]
     # Unless two answers are as good as equal, the soft one must be the hard one.
