@@ -36,8 +36,9 @@ class ProgressLine:
             self._bar.set_postfix(self._shown, refresh=False)
         elif kind == "validation":
             for name in self._metrics:
-                if event["metrics"].get(name) is not None:
-                    self._shown[f"unseen {name.replace('_', ' ').removesuffix('.total')}"] = f"{event['metrics'][name]:.2f}"
+                value = event["metrics"].get(name)
+                if value is not None:
+                    self._shown["unseen " + name.removesuffix(".total").replace("_", " ")] = f"{value:.2f}"
         elif kind in ("warning", "convention"):
             tqdm.write(event["text"], file=sys.stderr)
 
