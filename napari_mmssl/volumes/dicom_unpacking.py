@@ -61,7 +61,10 @@ def main() -> None:
     with quiet_pydicom():
         for path, frame in json.load(sys.stdin):
             plane = pixel_array(pydicom.dcmread(path, force=True), index=frame, raw=True)
-            np.save(sys.stdout.buffer, np.ascontiguousarray(plane), allow_pickle=False)
+            # Into memory first: numpy asks a buffered file for its position, which a pipe has not.
+            packed = io.BytesIO()
+            np.save(packed, np.ascontiguousarray(plane), allow_pickle=False)
+            sys.stdout.buffer.write(packed.getvalue())
             sys.stdout.buffer.flush()
 
 

@@ -162,7 +162,9 @@ def test_a_changed_folder_is_looked_at_again(tmp_path, rng):
 
 
 @pytest.mark.parametrize(("compressor", "syntax"), [("JPEG2000", "JPEG 2000"), ("JPEG", "JPEG Lossless")])
-def test_packed_pixels_are_those_that_were_packed(tmp_path, rng, compressor, syntax):
+def test_packed_pixels_are_those_that_were_packed(tmp_path, rng, monkeypatch, compressor, syntax):
+    # With it set, Python writes to pipes in another way than on most machines.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     pixels = (np.add.outer(np.arange(24), np.arange(20)) * 40 + rng.integers(-500, 500, (24, 20))).astype(np.int16)
     writer = sitk.ImageFileWriter()
     writer.SetImageIO("GDCMImageIO")
