@@ -1,4 +1,4 @@
-"""The Pretext widget: see the puzzle that a network is given, and what it makes of it."""
+"""The Pretext widget: see what a pretext task gives a network, and what the network makes of it."""
 
 import tempfile
 from pathlib import Path
@@ -27,6 +27,7 @@ from napari_mmssl.pictures import Picture, read_picture
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.viewer.following import run_kind
 from napari_mmssl.viewer.panel import Panel
+from napari_mmssl.viewer.picture_view import PictureView, picture_words
 from napari_mmssl.viewer.places import runs_folder
 from napari_mmssl.viewer.puzzle_controls import PuzzleControls
 from napari_mmssl.viewer.puzzle_view import PuzzleView, unsolved_puzzle
@@ -47,6 +48,8 @@ class PretextWidget(Panel):
         self._draw_run()
         self._state = self.text("state", "Open a case in Cases, then draw its puzzle.")
         self.controls = PuzzleControls(self)
+        self.pictures = PictureView(self)
+        self.controls.back.clicked.connect(self.pictures.clear)
         self.session.case_changed.connect(self._case_changed)
         self.session.run_changed.connect(self._run_changed)
         self._case_changed(self.session.case)
@@ -83,9 +86,10 @@ class PretextWidget(Panel):
             failure = last_words(job)
             if failure is not None:
                 raise RunFailed(failure)
-            return read_picture(out / "puzzle.json")
+            made = sorted(out.glob("*.json"))
+            return read_picture(out / "puzzle.json" if out / "puzzle.json" in made else made[0])
 
-        self._say("the network is solving the puzzle ...")
+        self._say("the network is at work on this case ...")
         self._refresh()
         self.in_thread(work, self._solved, self._not_solved)
 
@@ -103,8 +107,7 @@ class PretextWidget(Panel):
         self._pictures.clear()
         for file in pictures:
             step, _, name = file.stem.partition("-")
-            if name == "puzzle":
-                self._pictures.addItem(f"step {int(step)}", file)
+            self._pictures.addItem(f"step {int(step)}: {name.replace('_', ' ')}", file)
         self._pictures.setCurrentIndex(self._pictures.count() - 1)
         self._refresh()
 
@@ -121,6 +124,7 @@ class PretextWidget(Panel):
     def removed(self) -> None:
         """Take the puzzle away and end the solving."""
         self.controls.clear()
+        self.pictures.clear()
         if self._job is not None:
             self._job.process.kill()
 
@@ -176,7 +180,7 @@ class PretextWidget(Panel):
         row.addWidget(choose)
         form.addRow("run", row)
         self._solve = self.part(
-            QPushButton("Solve this case"), "solve", "Let this run's network solve a puzzle of the case, in a process"
+            QPushButton("Solve this case"), "solve", "Let this run's network work on the case, in a process"
         )
         self._solve.clicked.connect(self.solve)
         self._pictures = self.part(
@@ -190,6 +194,7 @@ class PretextWidget(Panel):
 
     def _case_changed(self, case: Case | None) -> None:
         self.controls.clear()
+        self.pictures.clear()
         self._prepared = None
         self._case.setText("" if case is None else case.id)
         while self._modalities:
@@ -229,9 +234,16 @@ class PretextWidget(Panel):
         self._say(sentence)
 
     def _show(self, picture: Picture) -> None:
-        view = PuzzleView(picture)
-        self.controls.show_puzzle(view)
-        self._say(view.words())
+        if picture.name == "puzzle":
+            self.pictures.clear()
+            view = PuzzleView(picture)
+            self.controls.show_puzzle(view)
+            self._say(view.words())
+        else:
+            self.controls.clear()
+            self.pictures.show(picture)
+            self.controls.back.setEnabled(True)
+            self._say(picture_words(picture))
 
     def _say(self, sentence: str) -> None:
         self._state.setText(sentence)

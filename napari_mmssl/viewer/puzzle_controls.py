@@ -111,8 +111,8 @@ class PuzzleControls:
         self._numbers.setWordWrap(True)
         for slider in (self._temperature, self._rounds):
             slider.valueChanged.connect(self._show_soft)
-        self._back = panel.part(QPushButton("Back to the case"), "back", "Take the puzzle away")
-        self._back.clicked.connect(self.clear)
+        self.back = panel.part(QPushButton("Back to the case"), "back", "Take the puzzle away")
+        self.back.clicked.connect(self.clear)
         form = panel.form()
         form.addRow("shuffled → solved", self._solved)
         panel.column.addWidget(self._coloured)
@@ -122,7 +122,7 @@ class PuzzleControls:
         form.addRow("temperature", self._temperature)
         form.addRow("rounds", self._rounds)
         panel.column.addWidget(self._numbers)
-        panel.column.addWidget(self._back)
+        panel.column.addWidget(self.back)
 
     def _slider(self, name: str, tip: str) -> QSlider:
         slider: QSlider = self._panel.part(QSlider(Qt.Orientation.Horizontal), name, tip)
@@ -130,7 +130,7 @@ class PuzzleControls:
 
     def _enable(self) -> None:
         shown = self.puzzle is not None
-        for widget in (self._solved, self._coloured, self._back):
+        for widget in (self._solved, self._coloured, self.back):
             widget.setEnabled(shown)
         scored = shown and self.puzzle is not None and "scores" in self.puzzle.items
         self._temperature.setEnabled(scored)

@@ -1,6 +1,5 @@
 """Read files and cases into layer-data tuples. Qt-free: it runs on worker threads and in npe2 readers."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def read_case(case: Case, layout: str = "") -> Opened:
         grids[name] = volume.geometry
     if case.label is not None:
         try:
-            labels = with_known_classes(read_label(case.label), layout, case.modalities)
+            labels = with_known_classes(read_label(case.label), layout, case)
             layers.append(labels_layer(labels, f"label · {case.id}", path=case.label.path, case=case.id))
         except MmsslError as error:
             problems.append(str(error))
@@ -83,12 +82,13 @@ def read_file(path: Path) -> Opened:
     return Opened(tuple(layers), tuple(notes))
 
 
-def with_known_classes(label_map: LabelMap, layout: str, modalities: Collection[str]) -> LabelMap:
-    """Return ``label_map`` with the class names of its coding, where layout and values leave no doubt about it."""
+def with_known_classes(label_map: LabelMap, layout: str, case: Case) -> LabelMap:
+    """Return ``label_map`` with the class names of its coding, where layout, names and values leave no doubt."""
     if label_map.classes:
         return label_map
     try:
-        coding, _ = choose({"": values_in(label_map.array)}, layout, modalities)
+        names = {stem(scan.path) for scan in case.modalities.values()}
+        coding, _ = choose({case.id: values_in(label_map.array)}, layout, case.modalities, names)
     except MmsslError:
         return label_map
     # One unnamed value may be any organ; the other choice that names nothing is one class per value.

@@ -8,7 +8,7 @@ import numpy as np
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.config import as_table
 from napari_mmssl.errors import CheckpointError
-from napari_mmssl.tasks.conventions import LabelConvention, choose, from_table, named
+from napari_mmssl.tasks.conventions import LabelConvention, choose_for, from_table, named
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings, SegmentationSettings
 from napari_mmssl.training.weights_cards import read_card, weights_folder
@@ -82,7 +82,7 @@ def label_convention(
     if task.regions:
         return from_table(task.regions), "the table [task.regions] says so"
     if task.convention == "auto":
-        return choose(values, material.cohort.layout, material.cohort.modalities)
+        return choose_for(material.cohort, values)
     return named(task.convention, {value for found in values.values() for value in found}), "it was asked for"
 
 

@@ -158,7 +158,34 @@ def test_pictures_of_a_run_are_listed_by_step(widget, qtbot, rng, tmp_path):
     widget.session.run = run.path
 
     box = widget.findChild(QComboBox, "pictures")
-    assert [box.itemText(n) for n in range(box.count())] == ["step 0", "step 40"]
+    assert [box.itemText(n) for n in range(box.count())] == ["step 0: puzzle", "step 40: puzzle"]
+
+
+def test_the_picture_of_another_objective_is_shown_side_by_side_and_put_away(widget, qtbot, viewer, rng, tmp_path):
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    affine = np.array([[0, 0, 2.0, 1], [0, 2.0, 0, 2], [2.0, 0, 0, 3], [0, 0, 0, 1]])
+    arrays = rng.normal(size=(3, 4, 5, 6)).astype(np.float16)
+    items = [
+        PictureItem(name, "image", array, affine, f"what {name} is")
+        for name, array in zip(("target", "filled", "reconstruction"), arrays, strict=True)
+    ]
+    items.append(PictureItem("similarity", "matrix", np.eye(3), None, "samples"))
+    run.save_picture(Picture("cross_modal_reconstruction", 7, "anna", tuple(items), {}))
+    before = [(layer.name, layer.visible) for layer in viewer.layers]
+
+    widget.set_run(run.path)
+    widget.show_last_picture()
+    qtbot.waitUntil(lambda: "reconstruction" in [layer.name for layer in viewer.layers], timeout=20_000)
+
+    shown = [layer for layer in viewer.layers if layer.visible]
+    assert {layer.name for layer in shown} == {"target", "filled", "reconstruction"}
+    filled = next(layer for layer in shown if layer.name == "filled")
+    np.testing.assert_allclose(filled.data_to_world((1, 2, 3)), (affine @ (1, 2, 3, 1))[2::-1])
+    assert viewer.canvas.grid.enabled
+    assert "what filled is" in widget.findChild(QLabel, "state").text()
+    widget.findChild(QPushButton, "back").click()
+    assert [(layer.name, layer.visible) for layer in viewer.layers] == before
+    assert not viewer.canvas.grid.enabled
 
 
 def test_solving_shows_what_the_process_left(viewer, qtbot, widget, rng, tmp_path):

@@ -96,6 +96,22 @@ def test_a_settings_file_equals_the_flags(path, tmp_path):
         assert (tmp_path / "same" / file).read_bytes() == (path / "pre" / file).read_bytes()
 
 
+def test_the_spelling_of_brats_2023_gives_its_own_label_coding(path, tmp_path):
+    cohort = tmp_path / "cohort"
+    for number, case in enumerate(sorted((path / "cohort").iterdir())):
+        name = f"BraTS-GLI-{number:05d}-000"
+        (cohort / name).mkdir(parents=True)
+        for old, new in (("t1", "t1n"), ("flair", "t2f")):
+            shutil.copy(case / f"{old}.nii.gz", cohort / name / f"{name}-{new}.nii.gz")
+        seg = nib.load(case / "seg.nii.gz")
+        labels = np.asarray(seg.dataobj) * (1 + np.arange(seg.shape[2]) % 3)
+        nib.save(nib.Nifti1Image(labels.astype(np.uint8), seg.affine), cohort / name / f"{name}-seg.nii.gz")
+
+    assert main(["finetune", str(cohort), "--out", str(tmp_path / "run"), *SMALL, "--set", "data.test_share=0.0"]) == 0
+
+    assert RunFolder(tmp_path / "run").provenance()["convention"]["name"] == "brats2023"
+
+
 def test_segmentation_from_scratch_needs_no_weights(path, tmp_path):
     assert main(["finetune", str(path / "cohort"), "--weights", "none", "--out", str(tmp_path / "run"), *SMALL]) == 0
 
