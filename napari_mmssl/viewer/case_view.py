@@ -54,6 +54,8 @@ class CaseView:
 
     def add(self, layer_tuple: LayerTuple) -> Layer:
         """Add one layer to the case shown, or give its data to the layer that has its role."""
+        if not self._viewer.layers:
+            prepare_camera(self._viewer)
         wanted: Origin = layer_tuple[1]["metadata"][METADATA_KEY]
         same = [layer for layer, origin in self.ours() if (origin.case, origin.role) == (wanted.case, wanted.role)]
         layer = self._place(layer_tuple, same[0] if same else None)

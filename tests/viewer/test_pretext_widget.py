@@ -188,6 +188,20 @@ def test_the_picture_of_another_objective_is_shown_side_by_side_and_put_away(wid
     assert not viewer.canvas.grid.enabled
 
 
+def test_a_picture_in_an_empty_viewer_faces_the_patient(viewer, qtbot, tmp_path):
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    item = PictureItem("target", "image", np.ones((3, 4, 5), np.float16), np.eye(4)[[2, 1, 0, 3]], "a patch")
+    run.save_picture(Picture("masked_reconstruction", 1, "anna", (item,), {}))
+    other = PretextWidget(viewer)
+    qtbot.addWidget(other)
+
+    other.set_run(run.path)
+    other.show_last_picture()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=20_000)
+
+    assert [str(sense) for sense in viewer.scene.camera.orientation2d] == ["up", "left"]
+
+
 def test_solving_shows_what_the_process_left(viewer, qtbot, widget, rng, tmp_path):
     run = RunFolder.create(tmp_path / "run", "pretrain", {})
     picture = solved_picture(widget, qtbot, rng)
