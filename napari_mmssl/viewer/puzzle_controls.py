@@ -3,17 +3,16 @@
 from typing import Any
 
 import numpy as np
-from napari.layers import Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QSlider
 
 from napari_mmssl.ops.permutations import as_matrix
 from napari_mmssl.ops.sinkhorn import soft_permutation
-from napari_mmssl.viewer.case_view import CaseView, name_in_cell
 from napari_mmssl.viewer.layers import METADATA_KEY
 from napari_mmssl.viewer.matrix_view import MatrixView
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.puzzle_view import IMAGES, MODALITY_ROLES, ROLE, WRONG_ROLE, PuzzleView, palette_words
+from napari_mmssl.viewer.stage import Stage
 
 #: The temperature slider is logarithmic: from 0.03 to 3 in a hundred steps.
 _COLDEST, _HOTTEST, _TEMPERATURE_STEPS = 0.03, 3.0, 100
@@ -25,11 +24,9 @@ class PuzzleControls:
 
     def __init__(self, panel: Panel) -> None:
         self._panel, self._viewer = panel, panel.viewer
-        self._view = CaseView(panel.viewer)
+        self._stage = Stage(panel.viewer, ROLE)
         #: The puzzle on screen, if there is one.
         self.puzzle: PuzzleView | None = None
-        self._hidden: list[Layer] = []
-        self._point: tuple[float, ...] = ()
         self._draw()
         self._viewer.cursor.events.position.connect(self._say_tile)
         self._enable()
@@ -42,19 +39,11 @@ class PuzzleControls:
     def show_puzzle(self, puzzle: PuzzleView) -> None:
         """Show ``puzzle`` in four cells: source, mixed, shuffled, solved; other layers of ours are hidden."""
         self.clear()
-        self.puzzle, self._point = puzzle, self._viewer.dims.point
-        for layer, _ in self._view.ours():
-            if layer.visible:
-                layer.visible = False
-                self._hidden.append(layer)
-        first = [self._view.add(layer_tuple) for layer_tuple in puzzle.layers()]
-        self._view.arrange(first)
-        for layer in first[::2]:
-            name_in_cell(layer)
+        self.puzzle = puzzle
+        layers = self._stage.show(puzzle.layers(), (2, 2), stride=2)
         # Outlines leave the picture to be seen.
-        first[-1].contour = 1
-        grid = self._viewer.canvas.grid
-        grid.shape, grid.stride, grid.enabled = (2, 2), 2, True
+        layers[-1].contour = 1
+        self._viewer.layers.selection.active = layers[-2]
         self._solved.setRange(0, len(puzzle.perm))
         self._solved.setValue(len(puzzle.perm))
         details = puzzle.picture.details
@@ -65,25 +54,16 @@ class PuzzleControls:
         self._show_soft()
         self._colour_by_modality(self._coloured.isChecked())
         self._enable()
-        self._look(first)
 
     def clear(self) -> None:
         """Take the puzzle away and show again what was hidden for it."""
         if self.puzzle is None:
             return
         self.puzzle = None
-        self._view.remove_roles([o.role for _, o in self._view.ours() if o.role and o.role.startswith(ROLE)])
-        for layer in self._hidden:
-            layer.visible = True
-        self._hidden.clear()
-        grid = self._viewer.canvas.grid
-        grid.shape, grid.stride, grid.enabled = (-1, -1), 1, False
+        self._stage.clear()
         for which in (0, 1):
             self.matrices.show_matrix(which, None)
         self._enable()
-        self._viewer.reset_view()
-        if len(self._point) == self._viewer.dims.ndim:
-            self._viewer.dims.set_point(range(len(self._point)), self._point)
 
     def step(self, by: int) -> None:
         """Move the slider from shuffled to solved by one tile."""
@@ -139,18 +119,18 @@ class PuzzleControls:
     # -- following ----------------------------------------------------------------------------
 
     def _put_together(self, n_tiles: int) -> None:
-        layer = self._view.of_role(f"{ROLE}solved")
+        layer = self._stage.view.of_role(f"{ROLE}solved")
         if self.puzzle is None or layer is None:
             return
         layer.data = self.puzzle.darkened(self.puzzle.put_together(n_tiles))
-        wrong = self._view.of_role(WRONG_ROLE)
+        wrong = self._stage.view.of_role(WRONG_ROLE)
         if wrong is not None:
             # They mark the finished answer.
             wrong.visible = n_tiles == len(self.puzzle.perm)
 
     def _colour_by_modality(self, on: bool) -> None:
         for role in MODALITY_ROLES:
-            layer = self._view.of_role(role)
+            layer = self._stage.view.of_role(role)
             # The source shows one modality throughout.
             if layer is not None and not role.startswith(f"{ROLE}source"):
                 layer.visible = on
@@ -187,12 +167,6 @@ class PuzzleControls:
         origins = [self._viewer.layers[n].metadata.get(METADATA_KEY) for n in found]
         roles = [origin.role for origin in origins if origin is not None and origin.role]
         return next((role for role in roles if role.removeprefix(ROLE) in IMAGES), None)
-
-    def _look(self, layers: list[Layer]) -> None:
-        self._viewer.reset_view(layers=layers)
-        extent = layers[0].extent.world
-        self._viewer.dims.set_point(range(3), extent.mean(axis=0))
-        self._viewer.layers.selection.active = layers[-2]
 
 
 def _slider_of(temperature: float) -> int:
