@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import platformdirs
 from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.case import Case, ScanFile
 from napari_mmssl.cohorts.reading import read_label, read_scan
-from napari_mmssl.errors import GeometryError, ReadError, WriteError
+from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.volumes.dicom_series import list_files
 from napari_mmssl.volumes.foreground import bounding_box, find_foreground
 from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical
@@ -117,6 +117,27 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
         cropped(target, box),
         source,
     )
+
+
+def known_modalities(case: Case, known: Collection[str]) -> Case:
+    """Return ``case`` with only those modalities that a network knows.
+
+    Raises
+    ------
+    ConfigError
+        If none is left.
+    GeometryError
+        If those left lie on different grids.
+    """
+    kept = {name: scan for name, scan in case.modalities.items() if name in known}
+    if not kept:
+        raise ConfigError(
+            f"case '{case.id}' has {', '.join(sorted(case.modalities)) or 'no modality'}; "
+            f"the network knows {', '.join(known)}"
+        )
+    only = Case(case.id, case.subject, kept)
+    check_one_grid(only, with_label=False)
+    return only
 
 
 def check_one_grid(case: Case, *, with_label: bool = True) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from napari_mmssl.cohorts.case import Case
-from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, prepare_case
-from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities, prepare_case
+from napari_mmssl.errors import CheckpointError
 from napari_mmssl.inference.sliding_window import predict_windows
 from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.tasks.conventions import LabelConvention, read_table
@@ -46,13 +46,7 @@ class Predictor:
         GeometryError
             If its modalities lie on different grids.
         """
-        known = {name: scan for name, scan in case.modalities.items() if name in self.modalities}
-        if not known:
-            raise ConfigError(
-                f"case '{case.id}' has {', '.join(sorted(case.modalities)) or 'no modality'}; "
-                f"the network knows {', '.join(self.modalities)}"
-            )
-        wanted = Case(case.id, case.subject, known)
+        wanted = known_modalities(case, self.modalities)
         prepared = prepare_case(wanted, self.spacing_mm, with_label=False)
         probabilities = class_probabilities(
             self.network, prepared, self.modalities, self.patch, self.device, between=between

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.prepare import known_modalities
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.training.run_folder import RunFolder, State
@@ -58,7 +59,10 @@ def predict(
     parent = RunFolder(weights_folder(weights).parent)
     origin = parent.provenance() if RunFolder.is_run(parent.path) else {}
     cohort = find_cohort(path)
-    cases = _chosen(cohort.cases, which, case_ids, origin)
+    # All of them before the first is begun: an hour's work should not end at the last case's header.
+    cases = [
+        known_modalities(case, card.get("modalities", ())) for case in _chosen(cohort.cases, which, case_ids, origin)
+    ]
     table = {"kind": "predict", "path": str(path.resolve()), "weights": str(weights.resolve()), "cases": which}
     with starting(out, "predict", table) as run:
         from napari_mmssl.inference.prediction import load_predictor

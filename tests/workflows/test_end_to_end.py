@@ -201,6 +201,17 @@ def test_a_case_with_none_of_the_modalities_is_refused(path, tmp_path, capsys):
     assert "flair" in said
 
 
+def test_a_prediction_checks_all_cases_before_the_first(path, tmp_path, capsys):
+    cohort = shutil.copytree(path / "cohort", tmp_path / "cohort")
+    scan = nib.load(cohort / "sub-06" / "t1.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(scan.dataobj)[:, :, :-2], scan.affine), cohort / "sub-06" / "t1.nii.gz")
+
+    said = refused(capsys, "predict", cohort, "--weights", path / "fine", "--out", tmp_path / "out")
+
+    assert "sub-06" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_usage_errors_end_with_two(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["pretrain", "--steps", "many"])
