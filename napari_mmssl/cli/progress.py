@@ -1,5 +1,6 @@
 """What a terminal sees of a run; nothing where there is no terminal."""
 
+import shutil
 import sys
 from typing import Any
 
@@ -20,8 +21,10 @@ class ProgressLine:
     def __init__(self, total: int, metrics: tuple[str, ...] = ()) -> None:
         self._metrics = metrics
         self._shown: dict[str, str] = {}
+        # Some terminals (containers, recorders) say that they have no lines, and tqdm would hide the bar there.
+        size = shutil.get_terminal_size()
         # disable=None: quiet when stderr is no terminal.
-        self._bar = tqdm(total=total, disable=None, file=sys.stderr, unit="step", dynamic_ncols=True)
+        self._bar = tqdm(total=total, disable=None, file=sys.stderr, unit="step", ncols=size.columns, nrows=size.lines)
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show ``event``."""
