@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -127,7 +128,7 @@ class PatchSampler(Dataset[PatchBatch]):
             middle = np.array([(part.start + part.stop) // 2 for part in box])
             return np.asarray(middle - patch // 2)
         if case.label is not None and rng.random() < self.label_share:
-            labelled = np.argwhere(np.asarray(case.label) > 0)
+            labelled = _labelled_voxels(case)
             if len(labelled):
                 jitter = rng.integers(-patch // 4, patch // 4 + 1)
                 return _inside(labelled[rng.integers(len(labelled))] - patch // 2 + jitter, shape, patch)
@@ -157,6 +158,12 @@ class _Sample:
     subject: str
     case: str
     seed: int
+
+
+@lru_cache(maxsize=256)
+def _labelled_voxels(case: PreparedCase) -> np.ndarray:
+    """Return the indices ``(n, 3)`` of all labelled voxels; looked for once, not for every patch."""
+    return np.argwhere(np.asarray(case.label) > 0)
 
 
 def _inside(corner: np.ndarray, shape: np.ndarray, patch: np.ndarray) -> np.ndarray:

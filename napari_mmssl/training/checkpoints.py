@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from napari_mmssl.atomic import replacing
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.training.trainee import Trainee
+from napari_mmssl.training.weights_files import write_tensors
 
 CHECKPOINT_FORMAT = 1
 
@@ -33,12 +32,7 @@ def save_checkpoint(
         for slot, value in slots.items():
             tensors[f"optimiser/{index}/{slot}"] = torch.as_tensor(value)
     head = {"format": CHECKPOINT_FORMAT, "step": step, "best": best}
-    with replacing(path) as aside:
-        save_file(
-            {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
-            str(aside),
-            metadata={"mmssl": json.dumps(head)},
-        )
+    write_tensors(path, tensors, {"mmssl": json.dumps(head)})
 
 
 def load_checkpoint(path: Path, trainee: Trainee, optimiser: torch.optim.Optimizer | None) -> tuple[int, float | None]:

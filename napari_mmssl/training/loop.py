@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from napari_mmssl.errors import MmsslError, RunFailed
+from napari_mmssl.errors import MmsslError, RunFailed, WriteError
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
 from napari_mmssl.training.run_folder import Request, RunFolder, State
@@ -197,8 +197,12 @@ class Loop:
         yield self._emit("ended", step=step, state=state)
 
     def _failed(self, reason: str) -> RunFailed:
-        self.run.set_status("failed", reason=reason, eta_s=None)
-        self._emit("ended", state="failed", reason=reason)
+        try:
+            self.run.set_status("failed", reason=reason, eta_s=None)
+            self._emit("ended", state="failed", reason=reason)
+        except WriteError as error:
+            # On a full disk the folder cannot say why; the sentence still reaches whoever started the run.
+            logger.error("%s", error)
         return RunFailed(reason)
 
     def _order(self) -> Request | None:

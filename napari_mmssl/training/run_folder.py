@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from napari_mmssl.atomic import replacing, write_json
 from napari_mmssl.config import read_toml, write_toml
-from napari_mmssl.errors import RunError
+from napari_mmssl.errors import RunError, WriteError
 from napari_mmssl.pictures import Picture, write_picture
 
 #: Version of everything in the folder; a reader refuses newer ones in a sentence.
@@ -142,7 +142,7 @@ class RunFolder:
             file.seek(offset)
             chunk = file.read()
         complete = chunk[: chunk.rfind(b"\n") + 1]
-        return [json.loads(line) for line in complete.splitlines()], offset + len(complete)
+        return [event for line in complete.splitlines() if (event := _parsed(line))], offset + len(complete)
 
     def pictures(self) -> list[Path]:
         """Return the pictures' ``.json`` files, oldest first."""
@@ -182,8 +182,11 @@ class RunFolder:
     def emit(self, kind: str, **fields: Any) -> None:
         """Append an event; ``fields`` must be JSON values (NaN is written as null by the caller)."""
         line = json.dumps({"v": FORMAT, "kind": kind, "time_s": time.time(), **fields}, allow_nan=False)
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise WriteError(f"cannot write '{self.path / 'events.jsonl'}': {error.strerror}") from error
 
     def cut_events_after(self, step: int) -> None:
         """Drop events of steps later than ``step``: a resumed run writes them anew."""
@@ -221,6 +224,15 @@ class RunFolder:
             old.unlink()
             old.with_suffix(".npz").unlink(missing_ok=True)
         self.emit("picture", step=picture.step, file=f"pictures/{name}.json", case=picture.case)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the event in ``line``, or ``None`` where a full disk or a crash cut it short."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _process_start(pid: int) -> float | None:

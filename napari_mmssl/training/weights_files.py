@@ -1,5 +1,6 @@
 """Weights on disk as safetensors; no pickle is ever read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -7,15 +8,30 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from napari_mmssl.atomic import replacing
-from napari_mmssl.errors import CheckpointError
+from napari_mmssl.errors import CheckpointError, WriteError
 from napari_mmssl.training.weights_cards import weights_folder
 
 
 def write_weights(folder: Path, name: str, module: nn.Module) -> None:
     """Write the weights of ``module`` as ``<folder>/<name>.safetensors``."""
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
-    with replacing(folder / f"{name}.safetensors") as aside:
-        save_file(tensors, str(aside))
+    write_tensors(folder / f"{name}.safetensors", module.state_dict())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], head: Mapping[str, str] | None = None) -> None:
+    """Write ``tensors`` as one safetensors file, with ``head`` in its header, replacing ``path`` in one step.
+
+    Raises
+    ------
+    WriteError
+        If the folder cannot be written or the disk is full.
+    """
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    with replacing(path) as aside:
+        try:
+            save_file(plain, str(aside), metadata=dict(head) if head else None)
+        except SafetensorError as error:
+            # safetensors wraps what the system said, such as a full disk, in an error of its own.
+            raise WriteError(f"cannot write '{path}': {error}") from error
 
 
 def read_weights(path: Path, name: str) -> dict[str, Tensor]:

@@ -171,6 +171,36 @@ def test_a_loss_that_is_not_finite_fails_in_a_sentence_and_keeps_the_checkpoint(
     assert (tmp_path / "run" / "checkpoints" / "last.safetensors").is_file()
 
 
+def test_a_full_disk_fails_in_a_sentence_and_the_run_goes_on_when_there_is_room(cohort, tmp_path):
+    resource = pytest.importorskip("resource", reason="file sizes can be limited on Unix only")
+    unbroken = pretrain(settings(cohort), tmp_path / "unbroken")
+    pretrain(settings(cohort, seed=9), tmp_path / "prepared")  # what is kept of the cases is written before
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(RunFailed, match=r"cannot write '.*safetensors'"):
+            pretrain(settings(cohort), tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    run = RunFolder(tmp_path / "run")
+    assert run.status()["state"] == "failed"
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+    resume(run.path)
+
+    assert_equal_bits(weights(unbroken), weights(run))
+
+
+def test_an_event_cut_short_is_passed_over(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    run.emit("step", step=1)
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"v": 1, "kind": "st\n')
+    run.emit("step", step=2)
+
+    assert [event["step"] for event in run.events()[0]] == [1, 2]
+
+
 def test_a_taken_folder_is_refused_and_untouched(cohort, tmp_path):
     (tmp_path / "mine.txt").write_text("keep me")
 
