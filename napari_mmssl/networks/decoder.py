@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_mmssl.networks.blocks import ResidualBlock, group_norm
+from napari_mmssl.networks.blocks import ResidualBlock, convolution, group_norm
 from napari_mmssl.networks.encoders import Encoder
 
 #: About 95 % background at the start with two classes, 85 % with four.
@@ -46,7 +46,7 @@ class _Step(nn.Module):
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
         self.shrink = nn.Conv3d(coarse, fine, 1)
-        self.join = nn.Conv3d(2 * fine, fine, 3, padding=1)
+        self.join = convolution(2 * fine, fine)
         self.refine = ResidualBlock(fine)
 
     def forward(self, current: Tensor, skip: Tensor) -> Tensor:

@@ -38,6 +38,16 @@ def test_no_batch_statistics(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_place_in_the_patch_leaves_no_trace(name):
+    # Otherwise objectives that compare places are satisfied by a code for the place in the patch.
+    encoder = build_encoder(name, "tiny", 1).eval()
+
+    for features in encoder(torch.full((1, 1, 18, 20, 22), 0.7)):
+        everywhere = features.mean(dim=(2, 3, 4), keepdim=True).expand_as(features)
+        torch.testing.assert_close(features, everywhere, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_sizes_grow(name):
     counts = [sum(p.numel() for p in build_encoder(name, size, 1).parameters()) for size in ("tiny", "small", "paper")]
 

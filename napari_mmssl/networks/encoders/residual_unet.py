@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from napari_mmssl.networks.blocks import ResidualBlock
+from napari_mmssl.networks.blocks import ResidualBlock, convolution
 from napari_mmssl.networks.encoders import Encoder, encoders
 
 _CHANNELS = {
@@ -34,12 +34,12 @@ class ResidualUNetEncoder(Encoder):
         super().__init__()
         self.channels = _CHANNELS[size]
         steps = [(1 if level < thick_slices else 2, 2, 2) for level in range(len(self.channels) - 1)]
-        self._stem = nn.Conv3d(in_channels, self.channels[0], 3, padding=1)
+        self._stem = convolution(in_channels, self.channels[0])
         self.levels = nn.ModuleList([ResidualBlock(self.channels[0])])
         self.reductions = nn.ModuleList()
         strides = [(1, 1, 1)]
         for fine, coarse, step in zip(self.channels, self.channels[1:], steps, strict=False):
-            self.reductions.append(nn.Conv3d(fine, coarse, 3, stride=step, padding=1))
+            self.reductions.append(convolution(fine, coarse, stride=step))
             self.levels.append(ResidualBlock(coarse))
             z, y, x = (have * more for have, more in zip(strides[-1], step, strict=True))
             strides.append((z, y, x))
