@@ -1,5 +1,6 @@
 """A cohort as a table: one row per case, one column per modality. A Qt model without any view."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
@@ -18,13 +19,24 @@ class CaseTable(QAbstractTableModel):
         super().__init__(parent)
         self._cases: tuple[Case, ...] = ()
         self._modalities: tuple[str, ...] = ()
+        self._groups: Mapping[str, str] = {}
 
-    def show(self, cohort: Cohort | None) -> None:
-        """Show ``cohort``, or nothing."""
+    def show(self, cohort: Cohort | None, groups: Mapping[str, str] | None = None) -> None:
+        """Show ``cohort``, or nothing; ``groups`` names the part of the split that each subject is in."""
         self.beginResetModel()
         self._cases = cohort.cases if cohort else ()
         self._modalities = tuple(in_order(cohort.modalities)) if cohort else ()
+        self._groups = groups or {}
         self.endResetModel()
+
+    def group(self, row: int) -> str:
+        """Return the part of the split that the case in ``row`` is in, or nothing."""
+        return self._groups.get(self._cases[row].subject, "")
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The columns' headings: case, modalities, label, split, findings."""
+        return ("case", *self._modalities, "label", "split", "findings")
 
     def case(self, row: int) -> Case:
         """Return the case in ``row``."""
@@ -39,8 +51,8 @@ class CaseTable(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._cases)
 
     def columnCount(self, parent: QModelIndex = _ROOT) -> int:
-        """Return the number of columns: case, modalities, label, findings."""
-        return 0 if parent.isValid() else len(self._modalities) + 3
+        """Return the number of columns."""
+        return 0 if parent.isValid() else len(self.heads)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the heading of a column, or the number of a row."""
@@ -48,7 +60,7 @@ class CaseTable(QAbstractTableModel):
             return None
         if orientation == Qt.Orientation.Vertical:
             return section + 1
-        return ("case", *self._modalities, "label", "findings")[section]
+        return self.heads[section]
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the word in a cell, or all about it as a tooltip."""
@@ -57,14 +69,16 @@ class CaseTable(QAbstractTableModel):
             return self._word(case, column)
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._explanation(case, column)
-        if role == Qt.ItemDataRole.TextAlignmentRole and 0 < column <= len(self._modalities) + 1:
+        if role == Qt.ItemDataRole.TextAlignmentRole and 0 < column < len(self.heads) - 1:
             return int(Qt.AlignmentFlag.AlignCenter)
         return None
 
     def _word(self, case: Case, column: int) -> str:
         if column == 0:
             return case.id
-        if column == len(self._modalities) + 2:
+        if self.heads[column] == "split":
+            return self._groups.get(case.subject, "")
+        if self.heads[column] == "findings":
             return "; ".join(sorted({finding.kind.replace("_", " ") for finding in case.findings}))
         scan = self._scan(case, column)
         if scan is None:
@@ -75,7 +89,9 @@ class CaseTable(QAbstractTableModel):
 
     def _explanation(self, case: Case, column: int) -> str:
         findings = "\n".join(finding.text for finding in case.findings)
-        if column in (0, len(self._modalities) + 2):
+        if self.heads[column] == "split":
+            return "the part of the split that this subject is in; sessions of one subject never part"
+        if self.heads[column] in ("case", "findings"):
             clinical = ", ".join(f"{name} {value}" for name, value in case.clinical.items())
             return "\n".join(text for text in (f"{case.id} (subject {case.subject})", clinical, findings) if text)
         scan = self._scan(case, column)
