@@ -12,9 +12,9 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities, prepare_case
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.inference.sliding_window import predict_windows
-from napari_mmssl.networks.encoders import build_encoder
+from napari_mmssl.networks.fusion import build_fused
+from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.tasks.conventions import LabelConvention, read_table
-from napari_mmssl.tasks.segmentation import SegmentationNetwork, network_input
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.training.weights_files import read_weights
 from napari_mmssl.volumes.resample import resample
@@ -83,7 +83,8 @@ def _build(card: dict[str, Any], weights: Path) -> tuple[SegmentationNetwork, La
     try:
         convention = read_table(card["convention"])
         how = card["encoder"]
-        encoder = build_encoder(how["name"], how["size"], card["in_channels"], how["thick_slices"])
+        fusion = card.get("fusion", "replicate")  # cards before there was a choice do not say
+        encoder = build_fused(how["name"], how["size"], card["in_channels"], how["thick_slices"], fusion)
     except KeyError as error:
         raise CheckpointError(f"the card of '{weights}' lacks {error}") from error
     return SegmentationNetwork(encoder, len(convention.classes) + 1), convention
@@ -105,11 +106,11 @@ def class_probabilities(
     for channel, name in enumerate(modalities):
         if name in case.modalities:
             volumes[channel] = case.volumes[case.modalities.index(name)]
-    tensor = network_input(torch.from_numpy(volumes).to(device)[None], present[None])[0]
+    tensor = torch.from_numpy(volumes).to(device)
 
     def probabilities(windows: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            logits: torch.Tensor = network(windows)
+            logits: torch.Tensor = network(windows, present.expand(len(windows), -1))
         return logits.float().softmax(dim=1)
 
     blended: np.ndarray = predict_windows(probabilities, tensor, patch, between=between).cpu().numpy()

@@ -35,10 +35,20 @@ class UNetDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return logits ``(B, out_channels, D, H, W)`` from a pyramid, finest level first."""
+        return self.finish(self.expand(features)[-1])
+
+    def expand(self, features: list[Tensor]) -> list[Tensor]:
+        """Return what every step upwards gives, coarsest first; the last one is at the size of the patch."""
         *skips, current = features
+        grown = []
         for step, skip in zip(self.steps, reversed(skips), strict=True):
             current = step(current, skip)
-        logits: Tensor = self.output(functional.relu(self.norm(current)))
+            grown.append(current)
+        return grown
+
+    def finish(self, finest: Tensor) -> Tensor:
+        """Return logits from what the last step of :meth:`expand` gives."""
+        logits: Tensor = self.output(functional.relu(self.norm(finest)))
         return logits
 
 

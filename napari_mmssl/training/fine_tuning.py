@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.inference.prediction import class_probabilities
 from napari_mmssl.networks.encoders import build_encoder
+from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.networks.transfer import TensorReport, transfer_encoder
 from napari_mmssl.pictures import Picture, PictureItem
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
 from napari_mmssl.tasks.conventions import LabelConvention
-from napari_mmssl.tasks.segmentation import SegmentationNetwork, hard_dice, network_input, segmentation_losses
+from napari_mmssl.tasks.segmentation import hard_dice, segmentation_losses
 from napari_mmssl.training.settings import FinetuneSettings
 from napari_mmssl.training.trainee import StepResult, Trainee
 from napari_mmssl.training.weights_cards import write_card
@@ -84,7 +85,7 @@ class FineTuning(Trainee):
         """Return soft Dice and cross-entropy of one batch."""
         if batch.label is None:
             raise ValueError("a segmentation is trained on labelled cases only")
-        logits = self.network(network_input(batch.volumes, batch.modality >= 0))
+        logits = self.network(batch.volumes, batch.modality >= 0)
         return StepResult(segmentation_losses(logits, batch.label), {})
 
     def validate(self) -> dict[str, float]:
