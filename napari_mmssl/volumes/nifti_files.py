@@ -1,6 +1,5 @@
 """NIfTI files, through nibabel: headers by themselves, one channel at a time, affines exactly as stored."""
 
-import gzip
 import logging
 import threading
 from collections.abc import Iterator
@@ -12,18 +11,17 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import logger as _nibabel_logger
+from nibabel.volumeutils import apply_read_scaling
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.file_length import ends_early, gzip_length
 from napari_mmssl.volumes.geometry import Affine, Geometry, from_nifti, to_nifti
+from napari_mmssl.volumes.gzip_files import unpack
 from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, grid_of, intensities, reading
 
 #: ``xyzt_units`` may say metres or microns; the world of this package is in millimetres.
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 _DESCRIPTION_BYTES = 80
-_CHUNK_BYTES = 1 << 20
-#: What may follow the voxels; more is no NIfTI, but perhaps a bomb.
-_MOST_TRAILING_BYTES = 64 << 20
 
 
 class _Quiet(logging.Filter):
@@ -75,8 +73,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
         image = _open(path)
         header = _header_of(image)
         check_channel(header, channel)
-        image = _checked(image)
-        voxels = np.asanyarray(image.dataobj if header.channels is None else image.dataobj[:, :, :, channel])
+        voxels = _voxels(image, None if header.channels is None else channel)
         z, y, x = header.geometry.shape
         return header, intensities(voxels.reshape(x, y, z, order="F").T)
 
@@ -113,21 +110,21 @@ def _open(path: Path) -> Any:
     return image
 
 
-def _checked(image: Any) -> Any:
-    """Return the image with its gzip checksum verified.
+def _voxels(image: Any, channel: int | None) -> np.ndarray:
+    """Return the scaled voxels of ``image``, or of one of its volumes; of a packed file only if its checksum is right.
 
     nibabel stops reading at the last voxel, before the checksum, so that a damaged file would be read as noise.
     """
+    stored = image.dataobj
     path = Path(image.file_map["image"].filename)
-    if path.suffix.lower() != ".gz" or not isinstance(image, nib.Nifti1Image):
-        return image
-    n_bytes = int(image.dataobj.offset) + int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
-    with gzip.open(path) as file:
-        content = file.read(n_bytes)
-        for _ in range(_MOST_TRAILING_BYTES // _CHUNK_BYTES):
-            if not file.read(_CHUNK_BYTES):  # the end, where the checksum stands
-                return type(image).from_bytes(content)
-    raise ReadError("it goes on long after the last voxel that its header tells of; the header or the file is damaged")
+    if path.suffix.lower() != ".gz":
+        return np.asanyarray(stored if channel is None else stored[:, :, :, channel])
+    n_bytes = int(np.prod(stored.shape, dtype=object)) * stored.dtype.itemsize
+    unpacked = unpack(path, int(stored.offset) + n_bytes)[stored.offset :]
+    voxels = unpacked.view(stored.dtype).reshape(stored.shape, order="F")
+    if channel is not None:
+        voxels = voxels[:, :, :, channel].copy(order="K")  # a view would keep all volumes in memory
+    return np.asarray(apply_read_scaling(voxels, np.asanyarray(stored.slope), np.asanyarray(stored.inter)))
 
 
 def _header_of(image: Any) -> Header:
