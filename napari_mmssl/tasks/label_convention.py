@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
+from napari_mmssl.volumes.label_classes import PALETTE as PALETTE
+from napari_mmssl.volumes.label_classes import colour as colour
 from napari_mmssl.volumes.volume import LabelClass
 
 #: Label values one class is made of; ``"any"``: every value above 0 that no other class claims.
 Source: TypeAlias = tuple[int, ...] | Literal["any"]
 
-#: Okabe and Ito's colours without black: told apart with every common kind of colour blindness.
-PALETTE = ("#d55e00", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#0072b2", "#e69f00")
 _LARGEST_TABLE = 1 << 16
 
 
@@ -212,13 +212,6 @@ def one_per_value(values: Collection[int]) -> LabelConvention:
         raise ConfigError(f"a label coding has 1 to 255 values above 0, here are {len(found)}")
     names = {value: (f"label {value}", colour(n)) for n, value in enumerate(found)}
     return _ready("values", names, {"any label": tuple(found)})
-
-
-def colour(n: int) -> str:
-    """Return the colour of the ``n``-th class, counted from 0; beyond the palette its shades follow."""
-    shade = 0.65 ** (n // len(PALETTE))
-    red, green, blue = (int(PALETTE[n % len(PALETTE)][i : i + 2], 16) for i in (1, 3, 5))
-    return f"#{round(red * shade):02x}{round(green * shade):02x}{round(blue * shade):02x}"
 
 
 def read_table(table: Mapping[str, Any]) -> LabelConvention:

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
-import numpy as np
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.datadict import tag_for_keyword
@@ -22,8 +21,14 @@ from pydicom.tag import Tag
 
 from napari_mmssl.errors import GeometryError, ReadError
 from napari_mmssl.volumes.dicom_frames import frames_of
-
-Vector: TypeAlias = tuple[float, float, float]
+from napari_mmssl.volumes.dicom_places import (
+    Vector,
+    read_directions,
+    read_finite,
+    read_number,
+    read_position,
+    read_spacing,
+)
 
 _KEYWORDS = (
     "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID PatientID IssuerOfPatientID Modality ImageType "
@@ -189,9 +194,9 @@ def _slice(path: Path, n: int, dataset: Any, frame: Any, problem: str, damage: s
     problem = problem or damage or _no_place(frame)
     if not problem:
         try:
-            position, decimals = _position(frame["ImagePositionPatient"])
-            row, column = _directions(frame["ImageOrientationPatient"])
-            spacing = _spacing(frame["PixelSpacing"])
+            position, decimals = read_position(frame["ImagePositionPatient"])
+            row, column = read_directions(frame["ImageOrientationPatient"])
+            spacing = read_spacing(frame["PixelSpacing"])
         except GeometryError as error:
             problem = damage = str(error)
         except (TypeError, ValueError):
@@ -215,13 +220,13 @@ def _slice(path: Path, n: int, dataset: Any, frame: Any, problem: str, damage: s
         column=column,
         spacing=spacing,
         decimals=decimals,
-        thickness=_number(frame.get("SliceThickness")) or 0.0,
-        spacing_between=abs(_number(frame.get("SpacingBetweenSlices")) or 0.0),
+        thickness=read_number(frame.get("SliceThickness")) or 0.0,
+        spacing_between=abs(read_number(frame.get("SpacingBetweenSlices")) or 0.0),
         b_value=_b_value(dataset, frame),
-        echo_ms=_number(frame.get("EchoTime")),
+        echo_ms=read_number(frame.get("EchoTime")),
         others=tuple((name, value) for name, value in _others(frame).items() if value is not None),
-        slope=_finite(frame.get("RescaleSlope"), 1.0),
-        intercept=_finite(frame.get("RescaleIntercept"), 0.0),
+        slope=read_finite(frame.get("RescaleSlope"), 1.0),
+        intercept=read_finite(frame.get("RescaleIntercept"), 0.0),
         dtype=_dtype(dataset),
         problem=problem,
         damaged=bool(damage),
@@ -271,63 +276,14 @@ def _no_place(frame: Any) -> str:
     return ""
 
 
-def _position(values: Any) -> tuple[Vector, int]:
-    x, y, z = (float(value) for value in values)
-    if not np.isfinite((x, y, z)).all() or max(abs(x), abs(y), abs(z)) > 1e6:
-        raise GeometryError("its position is no place in a scanner")
-    texts = [str(getattr(value, "original_string", value)).lower() for value in values]
-    return (x, y, z), max(len(text.partition(".")[2].partition("e")[0]) for text in texts)
-
-
-def _directions(values: Any) -> tuple[Vector, Vector]:
-    six = np.array([float(value) for value in values])
-    if six.shape != (6,) or not np.isfinite(six).all():
-        raise GeometryError("its orientation is not two directions")
-    row, column = six[:3], six[3:]
-    if max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column)) > 1e-2:
-        raise GeometryError("its orientation is not two directions at right angles")
-    # Rounded to a few digits in the file; the rounding must not show as a shear.
-    row = row / np.linalg.norm(row)
-    column = column - row * (row @ column)
-    return _vector(row), _vector(column / np.linalg.norm(column))
-
-
-def _spacing(values: Any) -> tuple[float, float]:
-    rows, columns = (float(value) for value in values)
-    if not (0 < rows < 1e4 and 0 < columns < 1e4):
-        raise GeometryError(f"its pixels are {rows:.4g} x {columns:.4g} mm apart")
-    return rows, columns
-
-
-def _vector(values: np.ndarray) -> Vector:
-    return float(values[0]), float(values[1]), float(values[2])
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value[0] if isinstance(value, (list, pydicom.multival.MultiValue)) else value)
-    except (TypeError, ValueError, IndexError):
-        return None
-    return number if np.isfinite(number) else None
-
-
-def _finite(value: Any, default: float) -> float:
-    if value is None:
-        return default
-    number = _number(value)
-    if number is None:
-        raise ReadError("its rescaling is no number")
-    return number
-
-
 def _b_value(dataset: Any, frame: Any) -> float | None:
-    standard = _number(frame.get("DiffusionBValue"))
+    standard = read_number(frame.get("DiffusionBValue"))
     if standard is not None:
         return standard
     for tag in _PRIVATE_B:
         if tag in dataset:
             value = dataset[tag].value
-            number = _number(value.decode("ascii", "ignore").strip("\0 ") if isinstance(value, bytes) else value)
+            number = read_number(value.decode("ascii", "ignore").strip("\0 ") if isinstance(value, bytes) else value)
             if number is not None:
                 # GE adds 10^9 to tell that the value is one.
                 return number % 100000 if number >= 1e6 else number
@@ -341,7 +297,7 @@ def _others(frame: Any) -> dict[str, float | None]:
         "inversion time": "InversionTime",
         "acquisition": "AcquisitionNumber",
     }
-    return {words: _number(frame.get(keyword)) for words, keyword in names.items()}
+    return {words: read_number(frame.get(keyword)) for words, keyword in names.items()}
 
 
 def _person(dataset: Any) -> str:

@@ -10,7 +10,16 @@ from napari_mmssl.atomic import write_json
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.volume import LabelClass
 
+#: Okabe and Ito's colours without black: told apart with every common kind of colour blindness.
+PALETTE = ("#d55e00", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#0072b2", "#e69f00")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def colour(n: int) -> str:
+    """Return the colour of the ``n``-th class, counted from 0; beyond the palette its shades follow."""
+    shade = 0.65 ** (n // len(PALETTE))
+    red, green, blue = (int(PALETTE[n % len(PALETTE)][i : i + 2], 16) for i in (1, 3, 5))
+    return f"#{round(red * shade):02x}{round(green * shade):02x}{round(blue * shade):02x}"
 
 
 def read_classes(path: Path) -> tuple[LabelClass, ...]:
