@@ -23,6 +23,12 @@ class ScanFile:
         DICOM series, where there is one.
     synthetic
         Whether a network made it.
+    passed_gate
+        Whether a synthetic one says that it passed the quality gate.
+    why
+        The reason for taking it for what it is taken for, in words.
+    coding
+        How the grey values of a folder of pictures are read (:mod:`napari_mmssl.volumes.mask_stack`).
     """
 
     path: Path
@@ -30,6 +36,9 @@ class ScanFile:
     channel: int | None = None
     series_uid: str | None = None
     synthetic: bool = False
+    passed_gate: bool = False
+    why: str = ""
+    coding: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class Case:
         Values from the cohort's table: ``age_years``, ``survival_days``, ``survival_observed``, ``class`` ...
     findings
         What the layout met while putting the case together.
+    session
+        The visit, where the names tell it.
     """
 
     id: str
@@ -71,6 +82,7 @@ class Case:
     label: ScanFile | None = None
     clinical: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    session: str = ""
 
 
 @dataclass(frozen=True, eq=False)

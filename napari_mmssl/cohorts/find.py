@@ -40,12 +40,14 @@ def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
         If ``path`` is one file and cannot be read.
     """
     name, recognised = recognise(path)
-    cases, n_cases = [], len(recognised.cases)
-    for n, found in enumerate(with_safe_ids(recognised.cases), start=1):
-        cases.append(_build_case(found, forgiving=path.is_dir()))
+    found_cases = with_safe_ids(recognised.cases)
+    cases, n_cases = [], len(found_cases)
+    for n, found in enumerate(found_cases, start=1):
+        cases.append(_build_case(found, forgiving=name != "single_file"))
         if progress is not None:
             progress(n, n_cases)
-    cases, table_reasons = _with_clinical(path, cases)
+    # A manifest holds what its tables said when it was written, and what a person corrected since.
+    cases, table_reasons = (cases, []) if name == "manifest" else _with_clinical(path, cases, recognised, found_cases)
     cases = _with_phantom_note(path, cases)
     return Cohort(path, name, (*recognised.reasons, *table_reasons), tuple(sorted(cases, key=lambda case: case.id)))
 
@@ -85,13 +87,14 @@ def _build_case(found: FoundCase, *, forgiving: bool) -> Case:
     label = None
     if found.label is not None:
         label = _open_scan("label map", found.label, findings, forgiving=forgiving)
-    return Case(found.id, found.subject, modalities, label, dict(found.clinical), tuple(dict.fromkeys(findings)))
+    clinical, findings_once = dict(found.clinical), tuple(dict.fromkeys(findings))
+    return Case(found.id, found.subject, modalities, label, clinical, findings_once, found.session)
 
 
 def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving: bool) -> ScanFile | None:
     """Return ``file`` with what its header says, or ``None`` and one more finding."""
     if file.geometry is not None:
-        return ScanFile(file.path, file.geometry, file.channel, file.series_uid)
+        return ScanFile(file.path, file.geometry, file.channel, file.series_uid, why=file.why, coding=file.coding)
     try:
         header = read_header(file.path)
         problem = _channel_problem(name, file, header)
@@ -107,7 +110,14 @@ def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving
         findings.append(problem)
         return None
     channel = None if header.channels is None else file.channel
-    return ScanFile(file.path, header.geometry, channel, synthetic=header.synthetic)
+    return ScanFile(
+        file.path,
+        header.geometry,
+        channel,
+        synthetic=header.synthetic,
+        passed_gate=header.passed_gate,
+        why=file.why,
+    )
 
 
 def _channel_problem(name: str, file: FoundFile, header: Header) -> Finding | None:
@@ -124,8 +134,11 @@ def _channel_problem(name: str, file: FoundFile, header: Header) -> Finding | No
     return None
 
 
-def _with_clinical(path: Path, cases: list[Case]) -> tuple[list[Case], list[str]]:
-    values, reasons = read_clinical(_cohort_folders(path, cases), cases)
+def _with_clinical(
+    path: Path, cases: list[Case], recognised: Recognised, found_cases: list[FoundCase]
+) -> tuple[list[Case], list[str]]:
+    folders = (*_cohort_folders(path, cases), *recognised.tables)
+    values, reasons = read_clinical(folders, cases, {found.id: found.aliases for found in found_cases})
     return [replace(case, clinical={**case.clinical, **values.get(case.id, {})}) for case in cases], reasons
 
 

@@ -51,6 +51,8 @@ class PreparedCase:
         The prepared grid.
     source
         The grid of the files, to which results go back.
+    synthetic
+        Those of ``modalities`` that a network made.
     """
 
     id: str
@@ -61,6 +63,7 @@ class PreparedCase:
     label: np.ndarray | None
     geometry: Geometry
     source: Geometry
+    synthetic: tuple[str, ...] = ()
 
     @property
     def reorientation(self) -> Reorientation:
@@ -116,7 +119,12 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
         None if label is None else np.ascontiguousarray(label[box]),
         cropped(target, box),
         source,
+        _synthetic(case, names),
     )
+
+
+def _synthetic(case: Case, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if case.modalities[name].synthetic)
 
 
 def known_modalities(case: Case, known: Collection[str]) -> Case:
@@ -262,6 +270,7 @@ def _load(folder: Path, case: Case) -> PreparedCase:
         np.load(folder / "label.npy", mmap_mode="r") if has_label else None,
         Geometry(tuple(head["geometry"]["shape"]), np.array(head["geometry"]["affine"])),
         Geometry(tuple(head["source"]["shape"]), np.array(head["source"]["affine"])),
+        _synthetic(case, head["modalities"]),
     )
 
 

@@ -1,7 +1,7 @@
 """Cut batches of patches from prepared cases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -106,6 +106,7 @@ class PatchSampler(Dataset[PatchBatch]):
         sample = _Sample(
             volumes=volumes,
             present=present,
+            synthetic=np.isin(self.vocabulary, case.synthetic),
             foreground=foreground,
             label=label,
             affine=affine,
@@ -151,6 +152,7 @@ class PatchSampler(Dataset[PatchBatch]):
 class _Sample:
     volumes: np.ndarray
     present: np.ndarray
+    synthetic: np.ndarray
     foreground: np.ndarray
     label: np.ndarray | None
     affine: np.ndarray
@@ -211,9 +213,7 @@ def _augmented(sample: _Sample, how: Augmentation, rng: np.random.Generator) -> 
     if how.drop_modality:
         present = _dropped(present, how.drop_modality, rng)
         volumes = volumes * present[:, None, None, None]
-    return _Sample(
-        volumes, present, foreground, label, affine, sample.body_box_mm, sample.subject, sample.case, sample.seed
-    )
+    return replace(sample, volumes=volumes, present=present, foreground=foreground, label=label, affine=affine)
 
 
 def _dropped(present: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
@@ -230,7 +230,7 @@ def _stack(samples: list[_Sample], vocabulary: tuple[str, ...], progress: float)
         volumes=torch.from_numpy(np.stack([sample.volumes for sample in samples]).astype(np.float32)),
         modality=torch.from_numpy(np.where(present, np.arange(len(vocabulary)), -1)),
         vocabulary=vocabulary,
-        synthetic=torch.zeros(present.shape, dtype=torch.bool),
+        synthetic=torch.from_numpy(present & np.stack([sample.synthetic for sample in samples])),
         foreground=torch.from_numpy(np.stack([sample.foreground for sample in samples])),
         patch_to_world=torch.from_numpy(np.stack([sample.affine for sample in samples])),
         body_box_mm=torch.from_numpy(np.stack([sample.body_box_mm for sample in samples])),

@@ -79,7 +79,7 @@ class Loop:
 
     def _train(self, resume: bool) -> Iterator[dict[str, Any]]:
         how = self.settings.optimisation
-        optimiser = torch.optim.AdamW(self._parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+        optimiser = self._optimiser()
         start = self._restore(optimiser) if resume else 0
         self.run.set_status("running", step=start, total=how.steps, eta_s=None, reason=None)
         loader = DataLoader(
@@ -129,7 +129,9 @@ class Loop:
             )
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters(), self.settings.optimisation.gradient_clip)
+        clip = self.settings.optimisation.gradient_clip
+        norms = [torch.nn.utils.clip_grad_norm_(group["params"], clip) for group in optimiser.param_groups]
+        norm = torch.linalg.vector_norm(torch.stack(norms))
         optimiser.step()
         losses = {name: float(term.detach()) for name, term in result.terms.items()} | {"total": float(total.detach())}
         metrics = {name: _json_number(value) for name, value in result.metrics.items()}
@@ -211,8 +213,15 @@ class Loop:
             self.run.answer(superseded, superseded=True)
         return pending[-1] if pending else None
 
-    def _parameters(self) -> list[torch.nn.Parameter]:
-        return [weight for module in self.trainee.modules.values() for weight in module.parameters()]
+    def _optimiser(self) -> torch.optim.Optimizer:
+        """Return Adam with one group of weights for each player."""
+        how = self.settings.optimisation
+        groups = []
+        for player in self.trainee.players():
+            weights = [weight for name in player.modules for weight in self.trainee.modules[name].parameters()]
+            decay = how.weight_decay if player.weight_decay is None else player.weight_decay
+            groups.append({"params": weights, "betas": player.betas, "weight_decay": decay})
+        return torch.optim.AdamW(groups, lr=how.learning_rate)
 
     def _file(self, name: str) -> Any:
         folder = self.run.path / "checkpoints"

@@ -219,7 +219,10 @@ def join_needs(needs: Mapping[str, Needs]) -> Needs:
 
 def _check_batches(batches: PatchSampler, needs: Needs) -> None:
     if not batches.cases:
-        raise ConfigError(f"no training subject has the {needs.modalities} modalities that the recipe needs")
+        raise ConfigError(
+            f"no training subject has the {needs.modalities} modalities that the recipe needs, and scans of different "
+            "people are never mixed; give each person a synthetic partner first: mmssl synthesize train, then apply"
+        )
     if batches.batch_size < needs.subjects:
         raise ConfigError(
             f"the recipe compares {needs.subjects} subjects at a time; set optimisation.batch_size to "

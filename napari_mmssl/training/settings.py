@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from napari_mmssl.config import Settings
 
 Size = Literal["tiny", "small", "paper"]
+SyntheticUse = Literal["refuse", "allow", "all"]
 Shape = tuple[int, int, int]
 SpacingMm = tuple[float, float, float]
 
@@ -48,6 +49,11 @@ class DataSettings(Settings):
     validation_share: float = Field(0.15, ge=0, lt=1, title="Validation", description="Share of subjects watched on")
     test_share: float = Field(0.25, ge=0, lt=1, title="Test", description="Share of subjects held out by the seed")
     workers: int = Field(0, ge=0, le=64, title="Loader processes", description="0: patches are cut between steps")
+    synthetic: SyntheticUse = Field(
+        "refuse",
+        title="Synthetic volumes",
+        description="Pretraining only; allow: those that passed the quality gate; all: also those that did not",
+    )
 
 
 class OptimisationSettings(Settings):
@@ -69,9 +75,14 @@ class RunSettings(Settings):
     device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:N or mps")
     checkpoint_every: int = Field(100, ge=1, title="Checkpoint every", description="Steps")
     validate_every: int = Field(50, ge=1, title="Validate every", description="Steps")
-    encoder: EncoderSettings = EncoderSettings()
     data: DataSettings = DataSettings()
     optimisation: OptimisationSettings = OptimisationSettings()
+
+
+class EncoderRunSettings(RunSettings):
+    """What every training of an encoder has."""
+
+    encoder: EncoderSettings = EncoderSettings()
 
 
 class ScheduleSettings(Settings):
@@ -92,7 +103,7 @@ class ScheduleSettings(Settings):
         return self.weight * (min(1.0, (progress - self.start) / self.ramp) if self.ramp else 1.0)
 
 
-class PretrainSettings(RunSettings):
+class PretrainSettings(EncoderRunSettings):
     """A pretraining: recipe and its objectives, resolved."""
 
     kind: Literal["pretrain"] = "pretrain"
@@ -114,7 +125,7 @@ class SegmentationSettings(Settings):
     drop_modality: float = Field(0.1, ge=0, lt=1, title="Modality dropout", description="Probability for each")
 
 
-class FinetuneSettings(RunSettings):
+class FinetuneSettings(EncoderRunSettings):
     """A fine-tuning, or a training from scratch."""
 
     kind: Literal["finetune"] = "finetune"

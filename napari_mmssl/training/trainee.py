@@ -21,6 +21,29 @@ class StepResult:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Player:
+    """Modules that are optimised together, apart from those of other players.
+
+    Adam keeps its moments for each weight alone, so one optimiser with a group for each player takes the very steps
+    of an optimiser for each; gradients are clipped player by player. Losses of one player must not reach the weights
+    of another: see :mod:`napari_mmssl.synthesis.losses`.
+
+    Parameters
+    ----------
+    modules
+        Names among :attr:`Trainee.modules`.
+    betas
+        Decay of Adam's two moments.
+    weight_decay
+        ``None``: as the settings say.
+    """
+
+    modules: tuple[str, ...]
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float | None = None
+
+
 class Trainee(ABC):
     """Something that can be trained: a pretraining, a fine-tuning, a pair of generators.
 
@@ -36,6 +59,10 @@ class Trainee(ABC):
     higher_is_better: bool = True
     #: Whether the weights of the best validation are exported rather than the last.
     keeps_best: bool = False
+
+    def players(self) -> tuple[Player, ...]:
+        """Return who is optimised apart from whom; one player with all modules unless there are adversaries."""
+        return (Player(tuple(self.modules)),)
 
     @abstractmethod
     def step(self, batch: PatchBatch) -> StepResult:

@@ -12,6 +12,8 @@ from napari_mmssl.volumes.geometry import Affine, Geometry
 
 #: Marks a file whose voxels a network made; stands in the header's description.
 SYNTHETIC_MARK = "MMSSL SYNTHETIC"
+#: Follows the mark where such a volume passed the quality gate.
+PASSED_WORD = "PASSED"
 
 
 class NotAVolumeError(ReadError):
@@ -43,6 +45,11 @@ class Header:
     def synthetic(self) -> bool:
         """Whether the file says that a network made it."""
         return SYNTHETIC_MARK in self.description
+
+    @property
+    def passed_gate(self) -> bool:
+        """Whether the file says that it is synthetic and passed the quality gate."""
+        return f"{SYNTHETIC_MARK} {PASSED_WORD}" in self.description
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, check_one_grid, prepare_cohort
 from napari_mmssl.cohorts.splits import Split, split_subjects, take_fraction
+from napari_mmssl.cohorts.synthetic import refuse_synthetic, with_usable
 from napari_mmssl.errors import ConfigError
-from napari_mmssl.training.settings import DataSettings, RunSettings
+from napari_mmssl.training.settings import DataSettings, EncoderRunSettings, RunSettings
 from napari_mmssl.volumes.geometry import to_canonical
 
 R = TypeVar("R", bound=RunSettings)
@@ -53,10 +54,11 @@ class Material:
     def settle(self, settings: R) -> R:
         """Return ``settings`` with everything set that was left to the cohort: modalities, spacing, thick slices."""
         data = settings.data.model_copy(update={"modalities": self.modalities, "spacing_mm": self.spacing_mm})
-        encoder = settings.encoder
-        if encoder.thick_slices is None:
-            encoder = encoder.model_copy(update={"thick_slices": thick_slices(self.spacing_mm)})
-        return settings.model_copy(update={"data": data, "encoder": encoder, "cohort": settings.cohort.resolve()})
+        changed: dict[str, object] = {"data": data, "cohort": settings.cohort.resolve()}
+        if isinstance(settings, EncoderRunSettings) and settings.encoder.thick_slices is None:
+            update = {"thick_slices": thick_slices(self.spacing_mm)}
+            changed["encoder"] = settings.encoder.model_copy(update=update)
+        return settings.model_copy(update=changed)
 
     def fingerprint(self) -> str:
         """Return a hash of ids, grids and file sizes, by which another run can tell whether the data are the same."""
@@ -68,7 +70,9 @@ class Material:
         return told.hexdigest()[:16]
 
 
-def gather(folder: Path, data: DataSettings, seed: int, *, labelled: bool, fraction: float = 1.0) -> Material:
+def gather(
+    folder: Path, data: DataSettings, seed: int, *, labelled: bool, fraction: float = 1.0, one_grid: bool = True
+) -> Material:
     """Find the cohort in ``folder`` and part its subjects; only headers are read.
 
     Parameters
@@ -83,6 +87,8 @@ def gather(folder: Path, data: DataSettings, seed: int, *, labelled: bool, fract
         Leave out cases without a label map, and refuse synthetic volumes, which only pretraining may see.
     fraction
         Share of the training subjects to use.
+    one_grid
+        Whether the modalities of a case must lie on one grid.
 
     Raises
     ------
@@ -98,10 +104,12 @@ def gather(folder: Path, data: DataSettings, seed: int, *, labelled: bool, fract
     cases = [case for case in (_only(case, modalities) for case in cohort.cases) if case.modalities]
     if labelled:
         cases = [case for case in cases if case.label is not None]
-        _refuse_synthetic(cases)
+        refuse_synthetic(cases)
+    else:
+        cases = [case for case in (with_usable(case, data.synthetic) for case in cases) if case.modalities]
     if not cases:
         raise ConfigError(f"no case in '{folder}' has {'a label map and ' if labelled else ''}a modality to learn from")
-    for case in cases:
+    for case in cases if one_grid else ():
         check_one_grid(case, with_label=labelled)
     split = split_subjects({case.subject for case in cases}, seed, data.test_share, data.validation_share)
     learned = take_fraction(split.train, fraction, seed)
@@ -133,16 +141,6 @@ def _chosen_modalities(cohort: Cohort, data: DataSettings) -> tuple[str, ...]:
 def _only(case: Case, modalities: tuple[str, ...]) -> Case:
     kept = {name: scan for name, scan in case.modalities.items() if name in modalities}
     return Case(case.id, case.subject, kept, case.label, case.clinical, case.findings)
-
-
-def _refuse_synthetic(cases: Sequence[Case]) -> None:
-    for case in cases:
-        for name, scan in case.modalities.items():
-            if scan.synthetic:
-                raise ConfigError(
-                    f"'{name}' of case '{case.id}' is synthetic: networks made it, so no downstream task may learn "
-                    "from it or be measured on it"
-                )
 
 
 def _median_spacing(cases: Sequence[Case]) -> Spacing:
