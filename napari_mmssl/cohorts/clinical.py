@@ -1,126 +1,156 @@
-"""Clinical values from the tables that lie beside a cohort (BraTS 2017 to 2020).
+"""Clinical values from the tables that lie beside a cohort, matched with its cases by their ids.
 
-``survival_data.csv`` and ``survival_info.csv`` give age and survival, ``name_mapping.csv`` the grade.
+Which tables are known, and what their columns mean: :mod:`napari_mmssl.cohorts.clinical_columns`.
 """
 
 import csv
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.clinical_columns import KnownTable, plain, row_values, survival, table_of
 
-TABLES = ("survival_data.csv", "survival_info.csv", "name_mapping.csv")
-_ALIVE = re.compile(r"alive\D*(\d+)\s*days?", re.IGNORECASE)
+__all__ = ["read_clinical", "survival"]
+
+#: Tables of these names are spoken of even where nothing in them can be used.
+_NAMED = ("survival_data.csv", "survival_info.csv", "name_mapping.csv", "participants.tsv")
 _ID_COLUMN = re.compile(r"(?:.*[_ ])?(?:\w*id|subject|case|name)", re.IGNORECASE)
 _LARGEST_TABLE = 1 << 26
+_MOST_TABLES = 50
+#: A manifest of ours has clinical columns too, and is no table of a cohort.
+_MANIFEST_COLUMNS = {"case", "role", "path"}
+
+Rows = list[dict[str, str]]
 
 
-def read_clinical(folders: Iterable[Path], cases: Sequence[Case]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def read_clinical(
+    folders: Iterable[Path], cases: Sequence[Case], aliases: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Read the clinical tables in ``folders`` and match their rows with ``cases``.
 
     Ids are compared without blanks around them and without regard to case. Where that finds nothing, leading zeros
     of numbers do not count either (``PDGM-004`` and ``PDGM-0004``), unless that could mean two cases or two rows.
+    Of several rows of a person, what they agree on is taken.
+
+    Parameters
+    ----------
+    folders
+        Where tables may lie; where two say different things of a case, the earlier folder counts.
+    cases
+        Whose values are looked for.
+    aliases
+        Other names of a case, by its id.
 
     Returns
     -------
-    Values by case id, under the keys ``age_years``, ``survival_days``, ``survival_observed`` (``False`` for somebody
-    who was alive when last seen), ``grade`` and ``resection``; and a sentence on each table.
+    Values by case id, under the keys of :data:`napari_mmssl.cohorts.clinical_columns.CLINICAL_KEYS`, such as
+    ``survival_observed`` (``False`` for somebody who was alive when last seen); and a sentence on each table.
     """
+    names = {case.id: (case.id, *(aliases or {}).get(case.id, ()), case.subject) for case in cases}
     values: dict[str, dict[str, Any]] = {}
     reasons = []
-    for path in _tables(folders):
-        try:
-            rows = _read_rows(path)
-        except (OSError, ValueError, csv.Error) as error:
-            reasons.append(f"{path.name} is left out: it cannot be read as a table ({error})")
-            continue
-        matched = _match(rows, cases)
-        for case_id, row in matched.items():
-            values.setdefault(case_id, {}).update(_values(row))
-        reasons.append(f"{path.name} has values of {len(matched)} of {len(cases)} cases")
+    for folder in dict.fromkeys(folders):
+        in_folder: dict[str, dict[str, Any]] = {}
+        for path in _tables(folder):
+            reasons += _read_table(path, names, in_folder)
+        for case_id, found in in_folder.items():
+            values[case_id] = {**found, **values.get(case_id, {})}
     return values, reasons
 
 
-def survival(text: str) -> dict[str, Any]:
-    """Return ``survival_days`` and ``survival_observed`` of one cell; empty if it holds neither.
+def _read_table(path: Path, names: Mapping[str, tuple[str, ...]], values: dict[str, dict[str, Any]]) -> list[str]:
+    """Add what the table in ``path`` says to ``values``; return a sentence on it, or none if it is no table of ours."""
+    named = path.name.lower() in _NAMED
+    try:
+        rows = _read_rows(path)
+    except (OSError, ValueError, csv.Error) as error:
+        return [f"{path.name} is left out: it cannot be read as a table ({error})"] if named else []
+    columns = {plain(name) for name in (rows[0] if rows else {})}
+    table = table_of(columns)
+    if table is None or columns >= _MANIFEST_COLUMNS or not (named or columns & set(table.columns)):
+        return []
+    found = {}
+    for case_id, matched in _match(rows, table, names).items():
+        agreed = _agreed(table, [row_values(table, row) for row in matched])
+        if agreed:
+            found[case_id] = agreed
+    for case_id, agreed in found.items():
+        values.setdefault(case_id, {}).update(agreed)
+    if not found and not named and not table.needs:
+        return []
+    what = f" ({table.name})" if table.needs else ""
+    return [f"{path.name}{what} has values of {len(found)} of {len(names)} cases"]
 
-    ``"ALIVE (361 days later)"`` is a survival of at least 361 days: not observed.
-    """
-    alive = _ALIVE.search(text)
-    if alive:
-        return {"survival_days": int(alive.group(1)), "survival_observed": False}
-    days = _number(text)
-    return {} if days is None or days < 0 else {"survival_days": round(days), "survival_observed": True}
+
+def _tables(folder: Path) -> list[Path]:
+    try:
+        found = (p for p in folder.iterdir() if p.suffix.lower() in (".csv", ".tsv") and not p.name.startswith("."))
+        # Folders may hold a table for each of ten thousand cases; those are not tables of cases.
+        return sorted(path for path in islice(found, _MOST_TABLES) if path.is_file())
+    except OSError:  # the folder above the one asked for may be closed to us
+        return []
 
 
-def _tables(folders: Iterable[Path]) -> list[Path]:
-    for folder in folders:
-        try:
-            found = sorted(path for path in folder.iterdir() if path.name.lower() in TABLES and path.is_file())
-        except OSError:  # the folder above the one asked for may be closed to us
-            continue
-        if found:
-            return found
-    return []
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> Rows:
     if path.stat().st_size > _LARGEST_TABLE:
         raise ValueError("it is too large")
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         return [
             {str(name).strip(): (cell or "").strip() for name, cell in row.items() if isinstance(cell, str | None)}
             for row in reader
         ]
 
 
-def _match(rows: list[dict[str, str]], cases: Sequence[Case]) -> dict[str, dict[str, str]]:
-    """Return the row of each case, by exact id first and then without leading zeros."""
-    matched: dict[str, dict[str, str]] = {}
+def _match(rows: Rows, table: KnownTable, names: Mapping[str, tuple[str, ...]]) -> dict[str, Rows]:
+    """Return the rows of each case, by exact id first and then without leading zeros."""
+    matched: dict[str, Rows] = {}
     for same in (str.casefold, _without_leading_zeros):
-        by_id: dict[str, list[dict[str, str]]] = {}
-        for row in rows:
-            for key in {same(cell) for name, cell in row.items() if cell and _ID_COLUMN.fullmatch(name)}:
-                by_id.setdefault(key, []).append(row)
-        left = [case for case in cases if case.id not in matched]
-        wanted = Counter(same(name) for case in left for name in {case.id, case.subject})
-        used = [id(row) for row in matched.values()]
-        for case in left:
-            for name in (case.id, case.subject):
-                found = [row for row in by_id.get(same(name), []) if id(row) not in used]
-                unique = same is str.casefold or wanted[same(name)] == 1
-                if len(found) == 1 and unique:
-                    matched.setdefault(case.id, found[0])
+        used = {id(row) for found in matched.values() for row in found}
+        by_id = _by_id([row for row in rows if id(row) not in used], table, same)
+        left = [case_id for case_id in names if case_id not in matched]
+        meant: dict[str, set[str]] = {}
+        for name in (name for case_id in left for name in names[case_id]):
+            meant.setdefault(same(name), set()).add(name.casefold())
+        for case_id in left:
+            for name in names[case_id]:
+                found = by_id.get(same(name), {})
+                # Two spellings that differ in zeros only may be two people.
+                if len(found) == 1 and len(meant[same(name)]) == 1:
+                    matched.setdefault(case_id, next(iter(found.values())))
     return matched
+
+
+def _by_id(rows: Rows, table: KnownTable, same: Callable[[str], str]) -> dict[str, dict[str, Rows]]:
+    """Return key to spelling to rows."""
+    by_id: dict[str, dict[str, Rows]] = {}
+    for row in rows:
+        for spelling in {cell.casefold() for name, cell in row.items() if cell and _is_id(name, table)}:
+            by_id.setdefault(same(spelling), {}).setdefault(spelling, []).append(row)
+    return by_id
+
+
+def _is_id(column: str, table: KnownTable) -> bool:
+    return plain(column) in table.ids if table.ids else _ID_COLUMN.fullmatch(column) is not None
+
+
+def _agreed(table: KnownTable, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the rows of one case agree on; a row that does not speak of a thing does not disagree."""
+    agreed: dict[str, Any] = {}
+    for key in dict.fromkeys(key for row in rows for key in row):
+        met = {row[key] for row in rows if key in row}
+        if len(met) == 1:
+            agreed[key] = met.pop()
+        elif table.any_of.get(key) in met:
+            agreed[key] = table.any_of[key]
+    if len({(row.get("survival_days"), row.get("survival_observed")) for row in rows if "survival_days" in row}) > 1:
+        agreed.pop("survival_days", None)
+        agreed.pop("survival_observed", None)
+    return agreed
 
 
 def _without_leading_zeros(text: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", text.casefold())
-
-
-def _values(row: dict[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, cell in row.items():
-        column = re.sub(r"[^a-z]", "", name.lower())
-        if column in ("age", "ageyears") and (age := _number(cell)) is not None and age > 0:
-            values["age_years"] = age
-        elif column in ("survival", "survivaldays"):
-            values.update(survival(cell))
-        elif column == "grade" and cell.upper() in ("HGG", "LGG"):
-            values["grade"] = cell.upper()
-        elif column in ("resectionstatus", "extentofresection") and cell.upper() in ("GTR", "STR"):
-            values["resection"] = cell.upper()
-    return values
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -16,12 +16,16 @@ class FoundFile:
     """A file that is taken for a volume or label map; ``channel`` is its place in a 4-D file.
 
     A DICOM series is known by its folder and ``series_uid``, and its grid comes along: finding it took the headers.
+    ``why`` is the reason for the match in words, ``coding`` how the grey values of a folder of pictures are read
+    (:mod:`napari_mmssl.volumes.mask_stack`).
     """
 
     path: Path
     channel: int | None = None
     series_uid: str | None = None
     geometry: Geometry | None = None
+    why: str = ""
+    coding: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class FoundCase:
         What had to be left out, and why.
     group
         Folder above the case's own that tells cases of one name apart.
+    session
+        The visit, where the names tell it.
+    aliases
+        Other names under which a clinical table may speak of this case, the most exact first.
     """
 
     id: str
@@ -53,6 +61,8 @@ class FoundCase:
     clinical: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     group: str = ""
+    session: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,16 +77,22 @@ class Recognised:
         What was seen, one sentence each.
     cases
         In any order.
+    tables
+        Folders in which clinical tables may lie besides the one that was asked for.
     """
 
     specificity: int
     reasons: tuple[str, ...]
     cases: tuple[FoundCase, ...]
+    tables: tuple[Path, ...] = ()
 
 
 #: Endings of case names that number a visit: BIDS, BraTS 2023, BraTS 2017-2019, UPENN-GBM, UCSF-PDGM.
 _SESSION = re.compile(
     r"(?:_ses-.+)$|(?<=-\d{5})-\d{3}$|(?<=^upenn-gbm-\d{5})_\d{2}$|_fu\d+d?(?:_nifti)?$|_nifti$", re.IGNORECASE
+)
+_VISIT_NUMBER = re.compile(
+    r"(?<=-\d{5}-)\d{3}$|(?<=_)ses-[^_]+$|(?<=^upenn-gbm-\d{5}_)\d{2}$|fu\d+d?(?=(?:_nifti)?$)", re.I
 )
 _BRATS_SESSION = re.compile(r"(brats(?:1[789]|_2013)_.+)_\d$", re.IGNORECASE)
 
@@ -85,6 +101,12 @@ def subject_of(case_id: str) -> str:
     """Return the person that a case name speaks of, where the name follows a known scheme, or the name itself."""
     brats = _BRATS_SESSION.search(case_id)
     return case_id[: brats.end(1)] if brats else _SESSION.sub("", case_id)
+
+
+def session_of(case_id: str) -> str:
+    """Return the visit that a case name speaks of, where the name follows a known scheme; ``""`` if it does not."""
+    visit = _VISIT_NUMBER.search(case_id)
+    return visit.group() if visit else ""
 
 
 def with_safe_ids(cases: Iterable[FoundCase]) -> list[FoundCase]:
