@@ -16,6 +16,7 @@ COMMANDS = (
     "finetune",
     "predict",
     "evaluate",
+    "compare",
     "convert",
     "preview",
     "runs",

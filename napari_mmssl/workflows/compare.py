@@ -1,0 +1,134 @@
+"""Compare ways of starting a network: same people, same budget, same fine-tuning, paired draws."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from napari_mmssl.atomic import write_json, write_text
+from napari_mmssl.cohorts.case import Cohort
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.phantom_mark import NOTE_NAME
+from napari_mmssl.config import as_table
+from napari_mmssl.errors import MmsslError, RunError
+from napari_mmssl.training.run_folder import RunFolder, State
+from napari_mmssl.workflows.comparison.cells import read_cells, write_cell
+from napari_mmssl.workflows.comparison.report import render_report
+from napari_mmssl.workflows.comparison.settings import CompareSettings, cell_keys, study_key, study_table
+from napari_mmssl.workflows.comparison.tables import Comparison, to_csv
+from napari_mmssl.workflows.comparison.trainings import make_cell
+from napari_mmssl.workflows.running import Interruption, Listener, ignore, starting
+
+
+def compare(
+    settings: CompareSettings,
+    out: Path,
+    *,
+    cells: Path | None = None,
+    listener: Listener = ignore,
+    interruption: Interruption | None = None,
+) -> Comparison:
+    """Train and measure every cell that is not there yet, and write ``table.csv``, ``summary.json``, ``report.html``.
+
+    Parameters
+    ----------
+    settings
+        See :func:`napari_mmssl.workflows.comparison.settings.compare_settings`.
+    out
+        Run folder of the comparison; the trainings' own lie in ``out/runs``. Given again, it is gone on with.
+    cells
+        Where the cells lie, one folder per study; ``out/cells`` by default. Cells that were measured elsewhere with
+        the same protocol and people count.
+    listener
+        Told of the trainings' events, and ``cell`` with what is done.
+    interruption
+        Watched between steps.
+
+    Raises
+    ------
+    MmsslError
+        If the cohort, the settings or ``out`` do not do.
+    RunFailed
+        If a training fails, or on interruption.
+    """
+    cohort = find_cohort(settings.cohort)
+    settings = settings.model_copy(update={"cohort": settings.cohort.resolve()})
+    study = study_table(settings, known_by(cohort))
+    home = (cells or out / "cells") / study_key(study)
+    with starting(out, "compare", as_table(settings), resume=_is_comparison(out)) as run:
+        run.write_config(as_table(settings))
+        home.mkdir(parents=True, exist_ok=True)
+        write_json(home / "study.json", study)
+        keys = list(cell_keys(settings))
+        done = read_cells(home, keys)
+        stop = _Either(interruption or Interruption(), run)
+        run.set_status("running", step=len(done), total=len(keys))
+        try:
+            for key in keys:
+                if key not in done:
+                    listener({"kind": "cell", "name": key.name, "done": len(done), "total": len(keys)})
+                    done[key] = make_cell(settings, cohort, key, out / "runs", listener, stop)
+                    write_cell(home, done[key])
+                    run.set_status("running", step=len(done), total=len(keys))
+                    run.emit("cell", name=key.name, step=len(done), total=len(keys))
+        except MmsslError as error:
+            state: State = "stopped" if stop() else "failed"
+            for request in run.pending():
+                run.answer(request)
+            run.set_status(state, reason=str(error))
+            run.emit("ended", state=state, reason=str(error))
+            raise
+        result = Comparison(settings, study, done)
+        write_results(result, out)
+        run.set_status("done", step=len(done), total=len(keys))
+        run.emit("ended", state="done", step=len(done))
+    return result
+
+
+def write_results(result: Comparison, out: Path) -> None:
+    """Write the tables and the report of ``result`` into ``out``."""
+    write_text(out / "table.csv", to_csv(result))
+    write_json(out / "summary.json", result.to_json())
+    write_text(out / "report.html", render_report(result))
+
+
+def known_by(cohort: Cohort) -> dict[str, Any]:
+    """Return what the people of ``cohort`` are known by wherever it lies: how a phantom was made, or ids and grids."""
+    note = cohort.root / NOTE_NAME
+    if note.is_file():
+        try:
+            table = json.loads(note.read_text(encoding="utf-8"))
+            wanted = ("generator", "version", "seed", "cases", "spacing_mm")
+            return {"phantom": {name: table[name] for name in wanted}}
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # a damaged note: known by its grids, as any cohort
+    return {"cases": len(cohort.cases), "fingerprint": _fingerprint(cohort)}
+
+
+def _fingerprint(cohort: Cohort) -> str:
+    told = hashlib.sha256()
+    for case in cohort.cases:
+        for name, scan in sorted(case.modalities.items()):
+            told.update(f"{case.id} {name} {scan.geometry.shape}".encode())
+            told.update(scan.geometry.affine.round(3).tobytes())
+    return told.hexdigest()[:16]
+
+
+def _is_comparison(out: Path) -> bool:
+    if not RunFolder.is_run(out):
+        return False
+    kind = RunFolder(out).status().get("kind")
+    if kind != "compare":
+        raise RunError(f"'{out}' is a {kind}, not a comparison; choose another --out")
+    return True
+
+
+class _Either(Interruption):
+    """True once the caller is interrupted or an order to stop lies in the folder of the comparison."""
+
+    def __init__(self, first: Interruption, run: RunFolder) -> None:
+        super().__init__()
+        self._first, self._run = first, run
+
+    def __call__(self) -> bool:
+        return self.came or self._first() or bool(self._run.pending())

@@ -1,0 +1,133 @@
+"""The report of a comparison: one HTML page, and the same table as text."""
+
+import math
+from html import escape
+
+from napari_mmssl import __version__
+from napari_mmssl.workflows.comparison.charts import differences, learning_curves
+from napari_mmssl.workflows.comparison.tables import ArmRow, Comparison
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 15px; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .7rem; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+svg { width: 100%; max-width: 44rem; height: auto; display: block; margin: 1rem 0; }
+.warning { background: #fff4d6; padding: .6rem 1rem; border-left: 4px solid #d58a00; }
+code { background: #f4f4f4; padding: .1rem .3rem; }
+pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; }
+"""
+_TITLES = {
+    "dice": "Dice, all modalities",
+    "dice_one_missing": "Dice with one modality missing (mean over which)",
+    "dice_subsets_mean": "Dice over all modality subsets (mean)",
+    "dice_subsets_worst": "Dice of the worst modality subset",
+    "hd95_mm": "HD95 in mm, all modalities (less is better)",
+}
+
+
+def command_of(result: Comparison) -> str:
+    """Return the command that repeats the study."""
+    settings = result.settings
+    words = ["mmssl compare", str(settings.cohort.name), f"--recipes {','.join(settings.arms)}"]
+    words += [f"--label-fractions {','.join(f'{fraction:g}' for fraction in settings.label_fractions)}"]
+    words += [f"--seeds {settings.draws}", f"--encoder {settings.encoder.name}", f"--size {settings.encoder.size}"]
+    words += [f"--pretrain-steps {settings.pretrain_steps}", f"--finetune-steps {settings.finetune_steps}"]
+    words += [f"--subsets {settings.subsets}", f"--regions {settings.regions}", "--out DIR"]
+    return " ".join(words)
+
+
+def render_report(result: Comparison) -> str:
+    """Return the report as one HTML page that needs nothing beside it."""
+    main = result.rows()
+    sections = "".join(_section(result, name) for name in _TITLES)
+    phantom = "phantom" in result.study["cohort"]
+    people = "These people are <b>phantoms</b>, made by a computer. " if phantom else ""
+    curves = learning_curves(main, "mean Dice of unseen people")
+    forest = differences(main, f"difference in Dice to {result.settings.arms[0]}, 95 % interval")
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Did pretraining help?</title><style>{_STYLE}</style>
+<h1>Did pretraining help?</h1>
+<p class="warning">Research use only. {people}Every arm had the same encoder, people, labels, seeds and fine-tuning;
+arms with pretraining had the same budget of it. A draw has its own split of the people, labelled people and seeds.
+<b>No difference shown</b> means that the 95 % interval of the paired difference holds zero: it is not evidence that
+there is none.</p>
+<p>{len(result.cells)} trainings of protocol {result.study["protocol"]}; {_people(result)}.</p>
+{curves}{forest}
+{sections}
+{_subset_table(result)}
+<h2>Cost</h2>{_cost_table(result)}
+<h2>Again</h2><pre>{escape(command_of(result))}</pre>
+<p>napari-mmssl {escape(__version__)}. Every number of every person is in <code>table.csv</code>.</p>
+</html>
+"""
+
+
+def render_text(result: Comparison, measure: str = "dice") -> str:
+    """Return one table as text for a terminal."""
+    lines = [_TITLES[measure], ""]
+    cells = [_head(result), *[_cells(row) for row in result.rows(measure)]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join(lines)
+
+
+def _people(result: Comparison) -> str:
+    held_out = {len(cell.persons) for cell in result.cells.values()}
+    labelled = sorted({(key.fraction, cell.labelled) for key, cell in result.cells.items()})
+    told = ", ".join(f"{fraction:.0%} = {n} labelled" for fraction, n in labelled)
+    return f"{'/'.join(map(str, sorted(held_out)))} people held out in each draw; {told}"
+
+
+def _head(result: Comparison) -> list[str]:
+    return [
+        "labels",
+        "arm",
+        "mean",
+        "sd over draws",
+        f"difference to {result.settings.arms[0]}",
+        "better in",
+        "verdict",
+    ]
+
+
+def _cells(row: ArmRow) -> list[str]:
+    one = row.difference
+    told = ["", "", ""]
+    if one is not None:
+        interval = "one draw" if math.isnan(one.low) else f"{one.low:+.3f} to {one.high:+.3f}"
+        told = [f"{one.mean:+.3f} ({interval})", f"{one.n_better} of {one.n_draws}", one.verdict]
+    return [f"{row.fraction:.0%}", row.arm, _number(row.mean), _number(row.spread), *told]
+
+
+def _section(result: Comparison, measure: str) -> str:
+    rows = [row for row in result.rows(measure) if not math.isnan(row.mean)]
+    return f"<h2>{escape(_TITLES[measure])}</h2>{_table([_head(result), *map(_cells, rows)])}" if rows else ""
+
+
+def _subset_table(result: Comparison) -> str:
+    parts = []
+    for fraction in result.settings.label_fractions:
+        columns = {arm: result.by_subset(arm, fraction) for arm in result.settings.arms}
+        names = list(dict.fromkeys(name for column in columns.values() for name in column))
+        if len(names) > 1:
+            head = ["modalities", *columns]
+            rows = [[name, *(_number(column.get(name, math.nan)) for column in columns.values())] for name in names]
+            parts.append(f"<h2>Dice by modality subset, {fraction:.0%} of the labels</h2>{_table([head, *rows])}")
+    return "".join(parts)
+
+
+def _cost_table(result: Comparison) -> str:
+    head = ["arm", "pretraining (s)", "fine-tuning (s)"]
+    rows = [[arm, *(_number(seconds, 0) for seconds in result.cost_s(arm))] for arm in result.settings.arms]
+    return _table([head, *rows])
+
+
+def _table(rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"

@@ -1,0 +1,122 @@
+"""The protocol of a comparison: what is equal for all arms, and what counts as one study."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from napari_mmssl.config import Settings, merge, parse_assignments, resolve
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.registry import unknown_name
+from napari_mmssl.training.settings import EncoderSettings, Shape
+from napari_mmssl.workflows.configure import recipe_names
+
+#: Goes up whenever a cell would come out differently with the same settings: another split, sampling, network or
+#: measure. Cells of different protocols are never put in one table.
+PROTOCOL = 1
+
+#: Arms without pretraining. The second is trained the usual way: it always sees every modality a person has.
+FROM_SCRATCH = ("scratch", "scratch_no_dropout")
+
+Subsets = Literal["none", "one_missing", "all"]
+
+
+class CompareSettings(Settings):
+    """A comparison, resolved."""
+
+    kind: Literal["compare"] = "compare"
+    cohort: Path = Field(title="Cohort", description="Folder with the cases")
+    arms: tuple[str, ...] = Field(
+        ("scratch", "mae", "taleb2020", "combined"),
+        title="Arms",
+        description="scratch, scratch_no_dropout and recipes; differences are taken to the first",
+    )
+    label_fractions: tuple[float, ...] = Field((0.1, 1.0), title="Label fractions", description="Shares of subjects")
+    draws: int = Field(
+        5, ge=1, title="Draws", description="Repetitions; each has its own split, labelled people and seeds"
+    )
+    encoder: EncoderSettings = EncoderSettings()
+    regions: str = Field("auto", title="Regions", description="Label coding, as in mmssl finetune")
+    patch: Shape = Field((48, 48, 48), title="Patch of pretraining", description="Voxels along (z, y, x)")
+    pretrain_steps: int = Field(400, ge=1, title="Steps of pretraining")
+    pretrain_batch: int = Field(4, ge=1, title="Batch of pretraining")
+    pretrain_learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate of pretraining")
+    finetune_patch: Shape = Field((32, 32, 32), title="Patch of fine-tuning", description="Voxels along (z, y, x)")
+    finetune_steps: int = Field(200, ge=1, title="Steps of fine-tuning")
+    finetune_batch: int = Field(4, ge=1, title="Batch of fine-tuning")
+    finetune_learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate of fine-tuning")
+    subsets: Subsets = Field(
+        "all", title="Modality subsets", description="At prediction: none, each one missing, or all 2^M - 1"
+    )
+    device: str = Field("auto", title="Device", description="auto, cpu, cuda, cuda:N or mps")
+
+    @field_validator("label_fractions")
+    @classmethod
+    def _fractions_in_range(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or any(not 0 < fraction <= 1 for fraction in fractions):
+            raise ValueError("label fractions must be above 0 and at most 1")
+        return tuple(sorted(set(fractions)))
+
+
+@dataclass(frozen=True, order=True)
+class CellKey:
+    """One training of a study: an arm, a share of the labels, a draw."""
+
+    arm: str
+    fraction: float
+    draw: int
+
+    @property
+    def name(self) -> str:
+        """File name without ending."""
+        return f"{self.arm}_f{self.fraction:g}_d{self.draw}"
+
+
+def compare_settings(values: Mapping[str, Any], assignments: Iterable[str] = ()) -> CompareSettings:
+    """Return the settings of a comparison; ``assignments`` are ``key=value`` texts, which override ``values``.
+
+    Raises
+    ------
+    ConfigError
+        If a value does not fit, an arm is unknown or named twice, or there is nothing to compare.
+    """
+    settings = resolve(CompareSettings, merge(dict(values), parse_assignments(assignments)))
+    known = (*FROM_SCRATCH, *recipe_names())
+    for arm in settings.arms:
+        if arm not in known:
+            raise ConfigError(unknown_name("arm", arm, known))
+    if len(set(settings.arms)) < max(2, len(settings.arms)):
+        raise ConfigError(f"a comparison needs two or more different arms, not {', '.join(settings.arms) or 'none'}")
+    return settings
+
+
+def cell_keys(settings: CompareSettings) -> Iterator[CellKey]:
+    """Yield all cells, whole draws first: a study cut short still has paired arms."""
+    for draw in range(settings.draws):
+        for fraction in settings.label_fractions:
+            for arm in settings.arms:
+                yield CellKey(arm, fraction, draw)
+
+
+def study_table(settings: CompareSettings, cohort: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be equal for two cells to be compared; arms, fractions, draws and device are free.
+
+    Parameters
+    ----------
+    settings
+        Of the comparison.
+    cohort
+        What the people are known by, wherever their folder lies.
+    """
+    free = {"kind", "cohort", "arms", "label_fractions", "draws", "device"}
+    table = settings.model_dump(mode="json", exclude=free)
+    return {"protocol": PROTOCOL, "cohort": dict(cohort), **table}
+
+
+def study_key(table: Mapping[str, Any]) -> str:
+    """Return a short hash of :func:`study_table`."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:8]

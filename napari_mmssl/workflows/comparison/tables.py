@@ -1,0 +1,210 @@
+"""From cells to tables: means, paired differences to the first arm, modality subsets, cost."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_mmssl.metrics.paired import PairedDifference, paired_difference
+from napari_mmssl.workflows.comparison.cells import Cell, PersonScores
+from napari_mmssl.workflows.comparison.settings import CellKey, CompareSettings
+
+#: One number of one person, NaN where undefined.
+Measure = Callable[[PersonScores], float]
+
+
+def full_dice(person: PersonScores) -> float:
+    """Return the mean Dice over regions with all modalities of the person."""
+    return _mean(person.dice[person.modalities].values())
+
+
+def one_missing_dice(person: PersonScores) -> float:
+    """Return the mean Dice over regions and over the subsets that lack one modality."""
+    n = person.modalities.count("+")
+    return _mean(_mean(by_region.values()) for names, by_region in person.dice.items() if names.count("+") == n - 1)
+
+
+def subset_mean_dice(person: PersonScores) -> float:
+    """Return the mean Dice over regions and over all subsets that were predicted."""
+    return _mean(_mean(by_region.values()) for by_region in person.dice.values())
+
+
+def subset_worst_dice(person: PersonScores) -> float:
+    """Return the least over subsets of the mean Dice over regions."""
+    values = [_mean(by_region.values()) for by_region in person.dice.values()]
+    return min((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def hd95(person: PersonScores) -> float:
+    """Return the mean HD95 over regions in mm, with all modalities."""
+    return _mean(person.hd95_mm.values())
+
+
+MEASURES: dict[str, Measure] = {
+    "dice": full_dice,
+    "dice_one_missing": one_missing_dice,
+    "dice_subsets_mean": subset_mean_dice,
+    "dice_subsets_worst": subset_worst_dice,
+    "hd95_mm": hd95,
+}
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm at one share of the labels.
+
+    Parameters
+    ----------
+    arm, fraction
+        Which.
+    draw_means
+        By draw, the mean over the people it held out.
+    difference
+        To the first arm, on the same people in the same draws; ``None`` for the first arm itself, or without pairs.
+    """
+
+    arm: str
+    fraction: float
+    draw_means: dict[int, float]
+    difference: PairedDifference | None
+
+    @property
+    def mean(self) -> float:
+        """Mean over draws."""
+        return _mean(self.draw_means.values())
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over draws; NaN for one draw."""
+        values = [value for value in self.draw_means.values() if not math.isnan(value)]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A study as far as it is done: settings, what makes it one study, and its cells."""
+
+    settings: CompareSettings
+    study: dict[str, Any]
+    cells: dict[CellKey, Cell]
+
+    def rows(self, measure: str = "dice") -> list[ArmRow]:
+        """Return a row for each share of the labels and arm that has cells, for one of :data:`MEASURES`."""
+        rows = []
+        for fraction in self.settings.label_fractions:
+            for arm in self.settings.arms:
+                values = self._values(arm, fraction, MEASURES[measure])
+                if values:
+                    means = {draw: _mean(persons.values()) for draw, persons in values.items()}
+                    rows.append(ArmRow(arm, fraction, means, self._difference(arm, fraction, values, measure)))
+        return rows
+
+    def by_subset(self, arm: str, fraction: float) -> dict[str, float]:
+        """Return the mean Dice over regions, people and draws by modality subset."""
+        found: dict[str, list[float]] = {}
+        for key, cell in self.cells.items():
+            if (key.arm, key.fraction) == (arm, fraction):
+                for person in cell.persons.values():
+                    for names, by_region in person.dice.items():
+                        found.setdefault(names, []).append(_mean(by_region.values()))
+        return {
+            names: _mean(values)
+            for names, values in sorted(found.items(), key=lambda item: (item[0].count("+"), item[0]))
+        }
+
+    def cost_s(self, arm: str) -> tuple[float, float]:
+        """Return the mean seconds of pretraining and of fine-tuning of ``arm``; NaN where there is no cell."""
+        cells = [cell for key, cell in self.cells.items() if key.arm == arm]
+        return tuple(_mean(cell.cost.get(name, 0.0) for cell in cells) for name in ("pretrain_s", "finetune_s"))  # type: ignore[return-value]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the stable form of ``summary.json``; undefined is null."""
+        return {
+            "format": 1,
+            "study": self.study,
+            "settings": self.settings.model_dump(mode="json", exclude={"cohort"}),
+            "cells": len(self.cells),
+            "tables": {name: [_row_json(row) for row in self.rows(name)] for name in MEASURES},
+            "subsets": {
+                f"{fraction:g}": {arm: _clean(self.by_subset(arm, fraction)) for arm in self.settings.arms}
+                for fraction in self.settings.label_fractions
+            },
+            "cost_s": {
+                arm: dict(zip(("pretrain", "finetune"), map(_or_null, self.cost_s(arm)), strict=True))
+                for arm in self.settings.arms
+            },
+        }
+
+    def _values(self, arm: str, fraction: float, measure: Measure) -> dict[int, dict[str, float]]:
+        return {
+            key.draw: {name: measure(person) for name, person in cell.persons.items()}
+            for key, cell in sorted(self.cells.items())
+            if (key.arm, key.fraction) == (arm, fraction)
+        }
+
+    def _difference(
+        self, arm: str, fraction: float, values: dict[int, dict[str, float]], measure: str
+    ) -> PairedDifference | None:
+        if arm == self.settings.arms[0]:
+            return None
+        base = self._values(self.settings.arms[0], fraction, MEASURES[measure])
+        draws = [
+            [value - base[draw][name] for name, value in persons.items() if name in base[draw]]
+            for draw, persons in values.items()
+            if draw in base
+        ]
+        if all(math.isnan(value) for draw in draws for value in draw):
+            return None
+        return paired_difference(draws)
+
+
+def to_csv(result: Comparison) -> str:
+    """Return every number of every person as one table, a line per arm, share, draw, person, subset and region."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["arm", "label_fraction", "draw", "labelled", "person", "modalities", "region", "dice", "hd95_mm"])
+    for key, cell in sorted(result.cells.items()):
+        for name, person in cell.persons.items():
+            for names, by_region in person.dice.items():
+                for region, dice in by_region.items():
+                    far = person.hd95_mm.get(region) if names == person.modalities else None
+                    table.writerow([key.arm, key.fraction, key.draw, cell.labelled, name, names, region, dice, far])
+    return text.getvalue()
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    defined = [value for value in values if value is not None and not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
+
+
+def _row_json(row: ArmRow) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "arm": row.arm,
+        "label_fraction": row.fraction,
+        "mean": _or_null(row.mean),
+        "spread_over_draws": _or_null(row.spread),
+        "draws": _clean({str(draw): value for draw, value in row.draw_means.items()}),
+    }
+    if row.difference is not None:
+        one = row.difference
+        table["difference"] = {
+            "mean": _or_null(one.mean),
+            "low": _or_null(one.low),
+            "high": _or_null(one.high),
+            "draws": one.n_draws,
+            "draws_better": one.n_better,
+            "verdict": one.verdict,
+        }
+    return table
+
+
+def _clean(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _or_null(value) for name, value in values.items()}
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 5)

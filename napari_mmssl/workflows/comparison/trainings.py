@@ -1,0 +1,180 @@
+"""Train and measure one cell of a comparison, through the same functions as any other training."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case, Cohort
+from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.errors import RunFailed
+from napari_mmssl.metrics.overlap import dice
+from napari_mmssl.metrics.surface_distance import hd95_mm
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.comparison.cells import Cell, DiceBySubset, PersonScores, anonymous, or_none, subsets_of
+from napari_mmssl.workflows.comparison.settings import FROM_SCRATCH, CellKey, CompareSettings
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
+from napari_mmssl.workflows.finetune import finetune
+from napari_mmssl.workflows.pretrain import pretrain
+from napari_mmssl.workflows.running import Interruption, Listener
+
+#: Starts a training, or with true goes on with it.
+Train = Callable[[bool], RunFolder]
+
+
+def make_cell(
+    settings: CompareSettings, cohort: Cohort, key: CellKey, runs: Path, listener: Listener, stop: Interruption
+) -> Cell:
+    """Pretrain (unless another share of the labels did), fine-tune and measure one cell.
+
+    Raises
+    ------
+    RunFailed
+        If a training fails or ``stop`` comes; what was learned is kept and gone on with the next time.
+    """
+    pretrained = None
+    if key.arm not in FROM_SCRATCH:
+        out = runs / f"pretrain_{key.arm}_d{key.draw}"
+        how = pretrain_settings(flags=_pretraining(settings, key))
+        pretrained = _done(
+            out, lambda resume: pretrain(how, out, resume=resume, listener=listener, interruption=stop), stop
+        )
+    run = _fine_tuned(settings, key, pretrained, runs / f"finetune_{key.name}", listener, stop)
+    cost = {"finetune_s": _seconds_of_steps(run)}
+    if pretrained is not None:
+        cost["pretrain_s"] = _seconds_of_steps(pretrained)
+    used = run.provenance()["used"]
+    return Cell(
+        key,
+        measure(run, cohort, settings, stop),
+        labelled=len({cohort.case(case_id).subject for case_id in used["train"]}),
+        unlabelled=len(pretrained.provenance()["used"]["train"]) if pretrained else 0,
+        cost=cost,
+        made_by=_made_by(),
+    )
+
+
+def measure(run: RunFolder, cohort: Cohort, settings: CompareSettings, stop: Interruption) -> dict[str, PersonScores]:
+    """Return the scores of the people that ``run`` held out, from each modality subset asked for."""
+    from napari_mmssl.inference.prediction import Predictor, load_predictor
+    from napari_mmssl.training.device import choose_device
+
+    predictor: Predictor = load_predictor(run.path, choose_device(settings.device))
+    convention = predictor.convention
+    regions = {name: convention.indices_of(name) for name in convention.regions}
+
+    def scores_of(case: Case) -> PersonScores:
+        if case.label is None:
+            raise RunFailed(f"case '{case.id}' lost its label map while the comparison ran")
+        reference = read_label(case.label)
+        truth = convention.to_classes(reference.array)
+        by_subset: DiceBySubset = {}
+        far: dict[str, float | None] = {}
+        for names in subsets_of(case, settings.subsets):
+            _stop_if_asked(stop)
+            only = replace(case, modalities={name: case.modalities[name] for name in names})
+            found = convention.to_classes(predictor.predict(only).array)
+            pairs = {name: (np.isin(found, indices), np.isin(truth, indices)) for name, indices in regions.items()}
+            by_subset["+".join(names)] = {name: or_none(dice(a, b)) for name, (a, b) in pairs.items()}
+            if len(names) == len(case.modalities):
+                far = {name: or_none(hd95_mm(a, b, reference.geometry.spacing_mm)) for name, (a, b) in pairs.items()}
+        return PersonScores("+".join(sorted(case.modalities)), by_subset, far)
+
+    held_out = run.provenance()["split"]["test"]
+    cases = [_known(case, predictor.modalities) for case in cohort.cases if case.subject in held_out]
+    return {anonymous(case.id): scores_of(case) for case in cases if case.label is not None and case.modalities}
+
+
+def _known(case: Case, names: tuple[str, ...]) -> Case:
+    return replace(case, modalities={name: scan for name, scan in case.modalities.items() if name in names})
+
+
+def _pretraining(settings: CompareSettings, key: CellKey) -> dict[str, Any]:
+    """Return the settings of a pretraining: objectives from the recipe, everything else from the protocol."""
+    return {
+        **_common(settings, key),
+        "recipe": key.arm,
+        "data": {"patch": settings.patch},
+        "optimisation": {
+            "steps": settings.pretrain_steps,
+            "batch_size": settings.pretrain_batch,
+            "learning_rate": settings.pretrain_learning_rate,
+            "weight_decay": 1e-4,
+        },
+        "validate_every": settings.pretrain_steps,
+    }
+
+
+def _fine_tuned(
+    settings: CompareSettings,
+    key: CellKey,
+    pretrained: RunFolder | None,
+    out: Path,
+    listener: Listener,
+    stop: Interruption,
+) -> RunFolder:
+    task: dict[str, Any] = {"convention": settings.regions}
+    if key.arm == "scratch_no_dropout":
+        task["drop_modality"] = 0.0
+    how = finetune_settings(
+        flags={
+            **_common(settings, key),
+            "weights": "none" if pretrained is None else str(pretrained.path),
+            "label_fraction": key.fraction,
+            "task": task,
+            "data": {"patch": settings.finetune_patch},
+            "optimisation": {
+                "steps": settings.finetune_steps,
+                "batch_size": settings.finetune_batch,
+                "learning_rate": settings.finetune_learning_rate,
+            },
+            "validate_every": max(1, settings.finetune_steps // 4),
+        }
+    )
+    return _done(out, lambda resume: finetune(how, out, resume=resume, listener=listener, interruption=stop), stop)
+
+
+def _common(settings: CompareSettings, key: CellKey) -> dict[str, Any]:
+    """Return what all trainings of a draw share; its seed holds out the same people in each of them."""
+    return {
+        "cohort": str(settings.cohort),
+        "seed": key.draw,
+        "device": settings.device,
+        "encoder": settings.encoder.model_dump(exclude_none=True),
+    }
+
+
+def _done(out: Path, train: Train, stop: Interruption) -> RunFolder:
+    """Return the finished run in ``out``: as it lies there, gone on with, or made now."""
+    run = RunFolder(out)
+    if not (RunFolder.is_run(out) and run.status()["state"] == "done"):
+        run = train(RunFolder.is_run(out))
+    _stop_if_asked(stop)
+    if run.status()["state"] != "done":
+        raise RunFailed(f"'{out}' was {run.status()['state']}; give the same command again to go on")
+    return run
+
+
+def _stop_if_asked(stop: Interruption) -> None:
+    if stop():
+        raise RunFailed("the comparison was interrupted; give the same command again to go on")
+
+
+def _seconds_of_steps(run: RunFolder) -> float:
+    """Return the time of all steps by their median, which neither looks at unseen people nor a pause are in."""
+    events, _ = run.events()
+    times = [event["time_s"] for event in events if event["kind"] == "step"]
+    return round(float(np.median(np.diff(times))) * len(times), 1) if len(times) > 1 else 0.0
+
+
+def _made_by() -> dict[str, Any]:
+    packages = ("napari-mmssl", "torch", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    }

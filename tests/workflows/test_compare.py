@@ -1,0 +1,115 @@
+"""A comparison: paired in everything but the start, gone on with, and told with its tables."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from small_cohorts import write_small_cohort
+
+from napari_mmssl.cli.main import main
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.comparison.settings import compare_settings
+
+ARMS = "scratch,mae"
+SMALL = [
+    "--recipes", ARMS, "--label-fractions", "0.5,1", "--seeds", "2", "--regions", "lesion", "--patch", "16",
+    "--pretrain-steps", "2", "--finetune-steps", "2", "--set", "finetune_patch=[16,16,16]",
+    "--set", "pretrain_batch=2", "--set", "finetune_batch=2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A comparison of two arms, two shares of the labels and two draws, on six people."""
+    base = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMSSL_HOME", str(base / "home"))
+        patch.setenv("MMSSL_THREADS", "1")
+        write_small_cohort(base / "cohort")
+        assert main(["compare", str(base / "cohort"), "--out", str(base / "out"), *SMALL]) == 0
+        yield base
+
+
+def cells_of(study):
+    return {path.stem: json.loads(path.read_text()) for path in (study / "out/cells").glob("*/*_f*_d*.json")}
+
+
+def test_every_cell_is_there_once(study):
+    assert set(cells_of(study)) == {f"{arm}_f{f}_d{d}" for arm in ("scratch", "mae") for f in (0.5, 1) for d in (0, 1)}
+
+
+def test_arms_of_a_draw_hold_out_the_same_people_and_draws_do_not(study):
+    cells = cells_of(study)
+    held_out = {name: set(cell["persons"]) for name, cell in cells.items()}
+    assert held_out["scratch_f0.5_d0"] == held_out["mae_f1_d0"]
+    assert held_out["scratch_f0.5_d0"] != held_out["scratch_f0.5_d1"]
+
+
+def test_nobody_held_out_was_pretrained_or_learned_from(study):
+    runs = study / "out/runs"
+    for draw in (0, 1):
+        pretrained = RunFolder(runs / f"pretrain_mae_d{draw}").provenance()
+        tuned = RunFolder(runs / f"finetune_mae_f1_d{draw}").provenance()
+        assert set(pretrained["used"]["train"]).isdisjoint(tuned["split"]["test"])
+        assert tuned["parents"][0]["path"].endswith(f"pretrain_mae_d{draw}")
+
+
+def test_cells_name_nobody_and_cover_every_subset(study):
+    cell = cells_of(study)["mae_f1_d1"]
+    assert "sub-0" not in json.dumps(cell)
+    assert (cell["labelled"], cell["unlabelled"]) == (3, 3)
+    for person in cell["persons"].values():
+        assert set(person["dice"]) == {"flair+t1", "flair", "t1"}
+
+
+def test_summary_holds_the_paired_difference_of_the_table(study):
+    rows = list(csv.DictReader((study / "out/table.csv").open()))
+    full = [row for row in rows if row["modalities"] == "flair+t1" and row["label_fraction"] == "1.0"]
+    values = {(row["arm"], row["draw"], row["person"]): float(row["dice"]) for row in full}
+    by_draw = [
+        np.mean([values["mae", d, p] - v for (arm, draw, p), v in values.items() if (arm, draw) == ("scratch", d)])
+        for d in ("0", "1")
+    ]
+    table = json.loads((study / "out/summary.json").read_text())["tables"]["dice"]
+    (row,) = [row for row in table if (row["arm"], row["label_fraction"]) == ("mae", 1.0)]
+    assert row["difference"]["mean"] == pytest.approx(np.mean(by_draw), abs=2e-5)
+    assert row["difference"]["draws"] == 2
+
+
+def test_the_report_says_what_it_does_not_show(study):
+    report = (study / "out/report.html").read_text()
+    assert "No difference shown" in report
+    assert "mmssl compare" in report
+    assert "<svg" in report
+
+
+def test_given_again_nothing_is_measured_twice(study, monkeypatch, capsys):
+    monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
+    before = {path: path.stat().st_mtime_ns for path in (study / "out/cells").glob("*/*_f*_d*.json")}
+    assert main(["compare", str(study / "cohort"), "--out", str(study / "out"), *SMALL]) == 0
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert "difference to scratch" in capsys.readouterr().out
+
+
+def test_another_budget_is_another_study_beside_the_first(study, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    one = [*SMALL, "--label-fractions", "1", "--seeds", "1", "--finetune-steps", "1"]
+    cells = ["--cells", str(study / "out/cells")]
+    assert main(["compare", str(study / "cohort"), "--out", str(study / "out2"), *one, *cells]) == 0
+    assert len(list((study / "out/cells").iterdir())) == 2
+    assert len(cells_of(study)) == 8  # the same names, and the first study's are as they were
+
+
+def test_a_folder_of_something_else_is_refused(study, capsys):
+    run = study / "out/runs/pretrain_mae_d0"
+    assert main(["compare", str(study / "cohort"), "--out", str(run), *SMALL]) == 2
+    assert "not a comparison" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arms", [["scratch"], ["scratch", "scratch"], ["scratch", "brainmvp"], []])
+def test_arms_that_cannot_be_compared_are_refused(arms):
+    with pytest.raises(ConfigError):
+        compare_settings({"cohort": "x", "arms": arms})
