@@ -1,6 +1,7 @@
 """Building blocks shared by encoders and decoders."""
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 _GROUP_SIZE = 4
 
@@ -40,3 +41,29 @@ class ResidualBlock(nn.Module):
         """Return ``features`` plus what the two convolutions add."""
         refined: Tensor = features + self.body(features)
         return refined
+
+
+class PatchEmbedding(nn.Module):
+    """A convolution whose kernel is its stride, so that each voxel is looked at once; then normalised.
+
+    Where ``step`` does not divide the map, it is filled up at the far end by the values at the border.
+    """
+
+    def __init__(self, fine: int, coarse: int, step: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.step = step
+        self.reduce = nn.Conv3d(fine, coarse, step, stride=step)
+        self.norm = group_norm(coarse)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return ``(B, coarse, ceil(D / z), ceil(H / y), ceil(W / x))`` from ``(B, fine, D, H, W)``."""
+        embedded: Tensor = self.norm(self.reduce(pad_far_end(features, self.step)))
+        return embedded
+
+
+def pad_far_end(features: Tensor, step: tuple[int, int, int]) -> Tensor:
+    """Return ``(B, C, D, H, W)`` filled up by its border values until ``step`` divides it."""
+    missing = [-size % edge for size, edge in zip(features.shape[2:], step, strict=True)]
+    if not any(missing):
+        return features
+    return functional.pad(features, [n for more in reversed(missing) for n in (0, more)], mode="replicate")

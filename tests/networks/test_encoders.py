@@ -48,6 +48,57 @@ def test_the_place_in_the_patch_leaves_no_trace(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 5)])
+def test_patches_below_the_smallest_input_still_have_a_pyramid(name, shape):
+    for features in build_encoder(name, "tiny", 1)(torch.randn(1, 1, *shape)):
+        assert torch.isfinite(features).all()
+        assert min(features.shape) >= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_voxel_is_felt_at_its_own_place_on_every_level(name):
+    torch.manual_seed(0)
+    encoder = build_encoder(name, "tiny", 1).eval()
+    patch = torch.zeros(1, 1, 16, 24, 32)
+    changed = patch.clone()
+    changed[..., 5, 13, 22] = 1
+
+    for features, other, stride in zip(encoder(patch), encoder(changed), encoder.strides, strict=True):
+        difference = (other - features).abs().sum(dim=1)[0]
+        place = tuple(at // step for at, step in zip((5, 13, 22), stride, strict=True))
+        far = torch.ones_like(difference, dtype=torch.bool)
+        far[tuple(slice(max(0, at - 1), at + 2) for at in place)] = False
+        assert difference[place] > 0
+        # Group normalisation and global attention spread a little of it everywhere.
+        assert not far.any() or difference[~far].max() > difference[far].max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_case_is_learned_by_heart(name):
+    torch.manual_seed(0)
+    encoder = build_encoder(name, "tiny", 2)
+    network = torch.nn.Sequential(encoder, UNetDecoder(encoder, 2))
+    chance = torch.Generator().manual_seed(1)
+    anatomy = torch.nn.functional.interpolate(
+        torch.randn(1, 2, 4, 4, 4, generator=chance), size=(12, 12, 12), mode="trilinear"
+    )
+    patch = anatomy + 0.3 * torch.randn(anatomy.shape, generator=chance)
+    truth = (anatomy.sum(dim=1) > 0.5).long()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(network(patch), truth)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    answer = network(patch).argmax(dim=1)
+    dice = 2 * float((answer * truth).sum()) / float(answer.sum() + truth.sum())
+    assert 0.05 < float(truth.float().mean()) < 0.5
+    assert dice > 0.85
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_sizes_grow(name):
     counts = [sum(p.numel() for p in build_encoder(name, size, 1).parameters()) for size in ("tiny", "small", "paper")]
 

@@ -49,6 +49,16 @@ class Encoder(nn.Module, ABC):
         """
 
 
+def accumulate_strides(n_reductions: int, thick_slices: int) -> tuple[list[Stride], tuple[Stride, ...]]:
+    """Return the step of each reduction along ``(z, y, x)``, and the stride of each level, the finest first."""
+    steps: list[Stride] = [(1 if level < thick_slices else 2, 2, 2) for level in range(n_reductions)]
+    strides: list[Stride] = [(1, 1, 1)]
+    for step in steps:
+        z, y, x = (have * more for have, more in zip(strides[-1], step, strict=True))
+        strides.append((z, y, x))
+    return steps, tuple(strides)
+
+
 encoders: Registry[type[Encoder]] = Registry("encoder", "napari_mmssl.networks.encoders")
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from napari_mmssl.networks.blocks import ResidualBlock, convolution
-from napari_mmssl.networks.encoders import Encoder, encoders
+from napari_mmssl.networks.encoders import Encoder, accumulate_strides, encoders
 
 _CHANNELS = {
     "tiny": (8, 16, 32, 64),
@@ -33,17 +33,13 @@ class ResidualUNetEncoder(Encoder):
     def __init__(self, in_channels: int, size: str, thick_slices: int = 0) -> None:
         super().__init__()
         self.channels = _CHANNELS[size]
-        steps = [(1 if level < thick_slices else 2, 2, 2) for level in range(len(self.channels) - 1)]
+        steps, self.strides = accumulate_strides(len(self.channels) - 1, thick_slices)
         self._stem = convolution(in_channels, self.channels[0])
         self.levels = nn.ModuleList([ResidualBlock(self.channels[0])])
         self.reductions = nn.ModuleList()
-        strides = [(1, 1, 1)]
         for fine, coarse, step in zip(self.channels, self.channels[1:], steps, strict=False):
             self.reductions.append(convolution(fine, coarse, stride=step))
             self.levels.append(ResidualBlock(coarse))
-            z, y, x = (have * more for have, more in zip(strides[-1], step, strict=True))
-            strides.append((z, y, x))
-        self.strides = tuple(strides)
 
     @property
     def stem(self) -> nn.Conv3d:
