@@ -133,7 +133,8 @@ def _fine_tuned(
                 "batch_size": settings.finetune_batch,
                 "learning_rate": settings.finetune_learning_rate,
             },
-            "validate_every": max(1, settings.finetune_steps // 4),
+            # One look, at the end: to choose the best of several would use labels that a small share does not have.
+            "validate_every": settings.finetune_steps,
         }
     )
     return _done(out, lambda resume: finetune(how, out, resume=resume, listener=listener, interruption=stop), stop)
