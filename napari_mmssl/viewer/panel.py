@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mmssl.errors import MmsslError
+from napari_mmssl.viewer.listening import Listening
 from napari_mmssl.viewer.session import plain, session_of
 
 #: Least width of a number field in pixels.
@@ -79,7 +80,12 @@ class Panel(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self._was_docked = False
+        self._listening = Listening(self)
+        self._listening.closed(self.removed)
+
+    def listen(self, emitter: Any, callback: Callable[..., Any]) -> None:
+        """Call ``callback`` at each emission, until the dock is closed for good."""
+        self._listening.on(emitter, callback)
 
     def part(self, widget: Any, name: str, tip: str = "") -> Any:
         """Return ``widget`` with its object name and tooltip set."""
@@ -127,6 +133,8 @@ class Panel(QWidget):
                 return Outcome(error=error)
 
         def back(outcome: Outcome) -> None:
+            if self._listening.over:
+                return
             if outcome.error is None:
                 done(outcome.value)
                 return
@@ -151,11 +159,3 @@ class Panel(QWidget):
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         self.setMinimumWidth(min(self._inner.minimumSizeHint().width() + bar, _WIDEST))
         super().showEvent(event)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice that napari took the widget out of its dock."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is None and self._was_docked:
-                self.removed()
-            self._was_docked = self.parent() is not None
-        return bool(super().event(event))

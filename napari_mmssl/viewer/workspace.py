@@ -1,12 +1,14 @@
-"""The command *MMSSL: open workspace*: all four widgets, arranged."""
+"""The commands *MMSSL: open workspace* and *MMSSL: three planes*: our widgets, arranged."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import napari.viewer
 
 PLUGIN = "napari-mmssl"
+#: Tabs of one dock on the right, in this order.
 WIDGETS = ("Cases", "Pretext", "Train", "Segment")
+PLANES = f"Planes ({PLUGIN})"
 
 
 def open_workspace(viewer: "napari.viewer.Viewer") -> None:
@@ -19,7 +21,38 @@ def open_workspace(viewer: "napari.viewer.Viewer") -> None:
     """
     docks = [viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=n > 0)[0] for n, name in enumerate(WIDGETS)]
     for dock, name in zip(docks, WIDGETS, strict=True):
-        # With the plugin's name behind it, which napari adds, four tabs do not fit side by side.
+        # With the plugin's name behind it, which napari adds, the tabs do not fit side by side.
         dock.setWindowTitle(name)
     docks[0].show()
     docks[0].raise_()
+
+
+def open_planes(viewer: "napari.viewer.Viewer") -> Any:
+    """Show axial, coronal and sagittal below the large view; return the widget.
+
+    Parameters
+    ----------
+    viewer
+        The viewer; napari fills it in.
+    """
+    from napari_mmssl.viewer.planes import PlanesWidget
+
+    found = viewer.window.dock_widgets.get(PLANES)
+    if found is not None:
+        found.parent().show()
+        found.parent().raise_()
+        return found
+    widget = PlanesWidget(viewer)
+    viewer.window.add_dock_widget(widget, name=PLANES, area="bottom").setWindowTitle("Planes")
+    return widget
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Show our widget ``name`` in front and return it; ``None`` where the viewer has no window."""
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return None
+    dock, widget = window.add_plugin_dock_widget(PLUGIN, name)
+    dock.show()
+    dock.raise_()
+    return widget

@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_mmssl.viewer.orientation_letters import show_plane
 from napari_mmssl.viewer.session import session_of
-from napari_mmssl.viewer.workspace import PLUGIN, WIDGETS, open_workspace
+from napari_mmssl.viewer.workspace import PLANES, PLUGIN, WIDGETS, open_planes, open_workspace
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import write_volume
 from napari_mmssl.volumes.volume import Volume
@@ -106,6 +106,23 @@ def test_the_workspace_opens_all_widgets_once(make_napari_viewer):
     assert names == [f"{name} ({PLUGIN})" for name in WIDGETS]
     for name in names:
         assert isinstance(viewer.window.dock_widgets[name], QWidget)
+
+
+def test_three_planes_open_once_below_the_view_and_close_for_good(make_napari_viewer, cohort_folder):
+    viewer = make_napari_viewer(show=True)
+    viewer.open(str(cohort_folder), plugin=PLUGIN)
+
+    planes = open_planes(viewer)
+    again = open_planes(viewer)
+    viewer.dims.set_point(range(3), (-28.0, 20.0, 5.0))
+    shot = planes.panes["axial"].grab().toImage()
+    seen = {shot.pixelColor(x, y).lightness() for x in range(0, shot.width(), 7) for y in range(0, shot.height(), 7)}
+    viewer.window.remove_dock_widget(planes)
+    viewer.dims.set_point(range(3), (-25.0, 20.0, 5.0))
+
+    assert again is planes
+    assert max(seen) > 150
+    assert PLANES not in viewer.window.dock_widgets
 
 
 def test_widgets_fit_a_narrow_dock(make_napari_viewer):
