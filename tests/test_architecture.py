@@ -28,6 +28,7 @@ LOWER = {
     "tasks.label_convention": "cohorts",
     "tasks.region_table": "cohorts",
     "tasks.convention_choice": "cohorts",
+    "tasks.partial_labels": "cohorts",
     "training.weights_cards": "networks",
     "training.weights_files": "networks",
 }
@@ -42,9 +43,10 @@ LIGHT = (
     "cli",
     "viewer",
     "__main__",
+    "tasks",
     "training.run_folder",
+    "training.settings",
     "training.weights_cards",
-    *(name for name in LOWER if name.startswith("tasks.")),
 )
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -4,17 +4,43 @@ import argparse
 import sys
 
 from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table
+from napari_mmssl.workflows.catalogue import read_catalogue
 
-SUMMARY = "fine-tune a segmentation on a labelled cohort"
+SUMMARY = "fine-tune on a downstream task: segmentation, survival, classification"
+
+#: Flag (as argparse stores it) to the setting it sets.
+_SETTINGS = {
+    "task": "task.name",
+    "weights": "weights",
+    "label_fraction": "label_fraction",
+    "regions": "task.convention",
+    "target": "task.target",
+    "fusion": "fusion",
+    "freeze": "freeze",
+}
+#: Metrics of unseen people that the progress line shows, where the task has them.
+_SHOWN = ("dice", "c_index", "auc", "balanced_accuracy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
+    names = [entry["name"] for entry in read_catalogue()["tasks"]]
     add_training_arguments(parser)
-    parser.add_argument("--task", choices=("segmentation",), help="what to learn (default: segmentation)")
+    parser.add_argument("--task", choices=names, help="what to learn (default: segmentation)")
     parser.add_argument("--weights", metavar="RUN", help="pretraining to start from, or none for from scratch")
     parser.add_argument("--label-fraction", type=float, metavar="F", help="share of the training subjects to use")
-    parser.add_argument("--regions", metavar="NAME", help="label coding: auto, brats2018, brats2023, lesion, ...")
+    parser.add_argument(
+        "--regions", metavar="NAME", help="label coding of a segmentation: auto, brats2018, brats2023, lesion, ..."
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="what a classification tells apart, such as grade")
+    parser.add_argument(
+        "--fusion",
+        choices=("replicate", "reinitialise", "adapter", "mean", "gated"),
+        help="how modalities enter: as channels (converted or new stem), by an adapter, or encoded alone and fused",
+    )
+    parser.add_argument(
+        "--freeze", choices=("none", "stem", "half", "encoder"), help="part of the encoder that keeps its weights"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,15 +50,10 @@ def run(args: argparse.Namespace) -> int:
     from napari_mmssl.workflows.finetune import finetune
     from napari_mmssl.workflows.running import Interruption
 
-    more = {
-        "task": "task.name",
-        "weights": "weights",
-        "label_fraction": "label_fraction",
-        "regions": "task.convention",
-    }
-    settings = finetune_settings(file=args.config, flags=flags_as_table(args, more), assignments=args.assignments)
-    out = args.out or default_out("scratch" if settings.weights == "none" else "finetune", settings.cohort)
-    line, interruption = ProgressLine(settings.optimisation.steps, ("dice",)), Interruption()
+    settings = finetune_settings(file=args.config, flags=flags_as_table(args, _SETTINGS), assignments=args.assignments)
+    name = "scratch" if settings.weights == "none" else "finetune"
+    out = args.out or default_out(name if settings.task.name == "segmentation" else settings.task.name, settings.cohort)
+    line, interruption = ProgressLine(settings.optimisation.steps, _SHOWN), Interruption()
     try:
         with interruption.watching():
             finetune(settings, out, listener=line, interruption=interruption)

@@ -63,6 +63,8 @@ def load_predictor(weights: Path, device: torch.device) -> Predictor:
         If the weights are missing, damaged, or not of a segmentation.
     """
     card = read_card(weights)
+    if card.get("kind") == "finetune" and card.get("task") != "segmentation":
+        raise CheckpointError(f"'{weights}' holds a {card.get('task')}, which draws no label maps")
     if card.get("task") != "segmentation":
         raise CheckpointError(
             f"'{weights}' holds a pretrained encoder, which draws no segmentation yet; fine-tune it first: "

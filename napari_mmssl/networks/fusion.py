@@ -1,15 +1,9 @@
 """How several modalities enter one encoder: as channels, through an adapter, or each alone and then fused."""
 
-from typing import Literal, TypeAlias
-
 import torch
 from torch import Tensor, nn
 
 from napari_mmssl.networks.encoders import Encoder, build_encoder
-
-#: ``replicate`` and ``reinitialise``: channels of one stem, made of the single-channel one or new. ``adapter``: a
-#: 1x1x1 convolution down to one channel. ``mean`` and ``gated``: each modality encoded alone by shared weights.
-Fusion: TypeAlias = Literal["replicate", "reinitialise", "adapter", "mean", "gated"]
 
 
 class AdaptedEncoder(Encoder):
@@ -96,11 +90,15 @@ class FusedEncoder(Encoder):
             weight = torch.ones_like(features[:, :1])
         total = features.new_zeros(samples, *features.shape[1:]).index_add(0, sample, features * weight)
         weights = weight.new_zeros(samples, *weight.shape[1:]).index_add(0, sample, weight)
-        return total / weights
+        fused: Tensor = total / weights
+        return fused
 
 
-def build_fused(name: str, size: str, modalities: int, thick_slices: int, fusion: Fusion) -> Encoder:
+def build_fused(name: str, size: str, modalities: int, thick_slices: int, fusion: str) -> Encoder:
     """Return an encoder with random weights that takes ``modalities`` channels in the way of ``fusion``.
+
+    ``replicate`` and ``reinitialise``: as channels of one stem, made of the single-channel one or new. ``adapter``: a
+    1x1x1 convolution down to one channel. ``mean`` and ``gated``: each modality encoded alone by shared weights.
 
     Raises
     ------

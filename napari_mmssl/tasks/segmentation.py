@@ -1,44 +1,162 @@
-"""Segmentation: soft Dice with cross-entropy."""
+"""Segmentation: a label map of tumour regions, prostate zones, organs or anything else."""
 
-from torch import Tensor
-from torch.nn import functional
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from napari_mmssl.cohorts.case import Case, Cohort
+from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.pictures import Picture, PictureItem
+from napari_mmssl.tasks import Answer, Clinical, Sampling, Shape, Task, TaskSettings, tasks
+from napari_mmssl.tasks.conventions import LabelConvention, choose_for, from_table, named, read_table
+from napari_mmssl.tasks.partial_labels import SOME_CLASS, drawn_whole, mark_whole, with_unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from napari_mmssl.networks.encoders import Encoder
+    from napari_mmssl.sampling.batch import PatchBatch
 
 
-def dice_loss(logits: Tensor, label: Tensor, smooth: float = 1.0) -> Tensor:
-    """Return 1 - soft Dice, averaged over the foreground classes; sums run over the whole batch.
+class SegmentationSettings(TaskSettings):
+    """What is segmented."""
 
-    Summing over the batch keeps patches without a class from pulling it to nothing.
+    name: Literal["segmentation"] = "segmentation"
+    convention: str = Field(
+        "auto", title="Label convention", description="auto, or the name of a ready one such as brats2018 or lesion"
+    )
+    #: Region name to label values, or ``">0"``; replaces the convention.
+    regions: dict[str, list[int] | str] = Field(default_factory=dict, title="Regions")
+    label_share: float = Field(0.6, ge=0, le=1, title="Label share", description="Patches centred on a label")
+    deep_supervision: bool = Field(True, title="Deep supervision", description="Learn from maps at coarser levels too")
+    unknown: list[int] = Field(
+        default_factory=list, title="Unknown", description="Label values that say nothing and are not learned from"
+    )
+    whole_lesions: Literal["refuse", "union"] = Field(
+        "refuse",
+        title="Whole lesions",
+        description="Cases that hold the value 1 alone beside cases with parts: refuse, or learn their union alone",
+    )
 
-    Parameters
-    ----------
-    logits
-        ``(B, C, D, H, W)``.
-    label
-        Class indices ``(B, D, H, W)``.
-    smooth
-        Added above and below the line, so that a class absent from the batch counts as right.
 
-    References
-    ----------
-    Milletari et al. 2016, arXiv:1606.04797, section 3; without the squares in the denominator.
+@tasks.register(
+    "segmentation",
+    summary="Label map of tumour, prostate, liver or anything else",
+    source="Soft Dice and cross-entropy with deep supervision as in nnU-Net, doi:10.1038/s41592-020-01008-z",
+)
+class Segmentation(Task[SegmentationSettings]):
+    """A decoder on the encoder's pyramid; soft Dice and cross-entropy."""
+
+    settings_class = SegmentationSettings
+    gives = "label map"
+    best_metric = "dice"
+
+    def __init__(self, settings: SegmentationSettings, facts: Mapping[str, Any]) -> None:
+        super().__init__(settings, {key: facts[key] for key in ("convention", "whole") if key in facts})
+        self.convention: LabelConvention = read_table(facts["convention"])
+
+    @classmethod
+    def lacks(cls, settings: SegmentationSettings, case: Case) -> str | None:
+        """Return ``"a label map"`` if there is none."""
+        return None if case.label is not None else "a label map"
+
+    @classmethod
+    def fit(
+        cls,
+        settings: SegmentationSettings,
+        cohort: Cohort,
+        cases: Sequence[Case],
+        label_values: Mapping[str, set[int]],
+    ) -> tuple[dict[str, Any], str]:
+        """Return the coding of the label maps, which cases are whole lesions, and why."""
+        values = {case: met - set(settings.unknown) for case, met in label_values.items()}
+        whole = drawn_whole(values) if settings.whole_lesions == "union" else set()
+        convention, reason = label_convention(settings, cohort, {k: v for k, v in values.items() if k not in whole})
+        if whole:
+            reason += f"; {len(whole)} cases hold whole lesions and teach the union of the classes alone"
+        return {
+            "convention": convention.as_table(),
+            "whole": sorted(whole),
+        }, f"label coding {convention.name}: {reason}"
+
+    def sampling(self, patch: Shape, cases: Sequence[PreparedCase]) -> Sampling:
+        """Return random patches, many of them around a label."""
+        return Sampling(patch, convention=self._learned(), label_share=self.settings.label_share)
+
+    def prepare(self, cases: Sequence[PreparedCase]) -> list[PreparedCase]:
+        """Mark whole lesions as such."""
+        return mark_whole(cases, self.facts.get("whole", ()))
+
+    def network(self, encoder: "Encoder", *, learning: bool) -> "nn.Module":
+        """Return encoder and decoder."""
+        from napari_mmssl.networks.segmentation import SegmentationNetwork
+
+        return SegmentationNetwork(
+            encoder, len(self.convention.classes) + 1, deep_supervision=learning and self.settings.deep_supervision
+        )
+
+    def losses(
+        self, network: "nn.Module", pyramid: list["Tensor"], batch: "PatchBatch", clinical: Sequence[Clinical]
+    ) -> dict[str, "Tensor"]:
+        """Return soft Dice and cross-entropy."""
+        from napari_mmssl.networks.losses import segmentation_losses
+
+        if batch.label is None:
+            raise ValueError("a segmentation is trained on labelled cases only")
+        return segmentation_losses(network.maps(pyramid), batch.label)  # type: ignore[operator]
+
+    def measure(self, answers: Sequence[Answer]) -> dict[str, float]:
+        """Return the mean Dice over classes and cases, whole volumes; voxels that are not known count nowhere."""
+        values = []
+        for answer in answers:
+            predicted, label = self._classes(answer)
+            if (label == SOME_CLASS).any():
+                pairs = [(predicted > 0, label > 0)]
+            else:
+                pairs = [(predicted == index, label == index) for index in range(1, len(self.convention.classes) + 1)]
+            known = label <= SOME_CLASS
+            sizes = [(2 * int((a & b & known).sum()), int((a & known).sum() + (b & known).sum())) for a, b in pairs]
+            values += [shared / size for shared, size in sizes if size > 0]
+        return {"dice": float(np.mean(values))} if values else {}
+
+    def picture(self, answer: Answer, step: int) -> Picture:
+        """Return the case with its reference and the network's answer."""
+        case = answer.case
+        predicted, label = self._classes(answer)
+        affine, name = case.geometry.affine, case.modalities[0]
+        items = (
+            PictureItem(name, "image", np.asarray(case.volumes[0], np.float16), affine, f"{name} of '{case.id}'"),
+            PictureItem("reference", "labels", label, affine, "The label map of the cohort"),
+            PictureItem("prediction", "labels", predicted, affine, f"What the network says after {step} steps"),
+        )
+        return Picture("segmentation", step, case.id, items, {})
+
+    def _learned(self) -> LabelConvention:
+        """Return the coding with what it leaves unknown, if anything is."""
+        if self.settings.unknown or self.facts.get("whole"):
+            return with_unknown(self.convention, self.settings.unknown)
+        return self.convention
+
+    def _classes(self, answer: Answer) -> tuple[np.ndarray, np.ndarray]:
+        if answer.case.label is None:
+            raise ValueError(f"validation case '{answer.case.id}' has no label map")
+        return answer.output.argmax(axis=0).astype(np.uint8), self._learned().to_classes(answer.case.label)
+
+
+def label_convention(
+    settings: SegmentationSettings, cohort: Cohort, values_by_case: Mapping[str, set[int]]
+) -> tuple[LabelConvention, str]:
+    """Return the coding of the label maps and why it is taken.
+
+    Raises
+    ------
+    ConfigError
+        If the cases are coded differently and nothing was said, or the coding asked for does not fit.
     """
-    probability = logits.float().softmax(dim=1)[:, 1:]
-    truth = functional.one_hot(label, logits.shape[1]).movedim(-1, 1)[:, 1:].float()
-    over = (0, 2, 3, 4)
-    shared = (probability * truth).sum(dim=over)
-    size = probability.sum(dim=over) + truth.sum(dim=over)
-    return 1 - ((2 * shared + smooth) / (size + smooth)).mean()
-
-
-def segmentation_losses(logits: Tensor, label: Tensor) -> dict[str, Tensor]:
-    """Return soft Dice and cross-entropy, the usual pair, as two terms."""
-    return {"dice": dice_loss(logits, label), "cross_entropy": functional.cross_entropy(logits.float(), label)}
-
-
-def hard_dice(predicted: Tensor, label: Tensor, n_classes: int) -> list[tuple[float, float]]:
-    """Return, for each foreground class, twice the shared voxels and the sum of both sizes."""
-    counts = []
-    for index in range(1, n_classes):
-        mine, theirs = predicted == index, label == index
-        counts.append((2 * float((mine & theirs).sum()), float(mine.sum() + theirs.sum())))
-    return counts
+    if settings.regions:
+        return from_table(settings.regions), "the table [task.regions] says so"
+    if settings.convention == "auto":
+        return choose_for(cohort, values_by_case)
+    return named(settings.convention, {value for met in values_by_case.values() for value in met}), "it was asked for"

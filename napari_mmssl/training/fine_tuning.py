@@ -1,143 +1,155 @@
-"""Fine-tuning a segmentation, from pretrained weights or from scratch."""
+"""Fine-tuning on a downstream task, from pretrained weights or from scratch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.inference.case_prediction import case_numbers
 from napari_mmssl.inference.prediction import class_probabilities
-from napari_mmssl.networks.encoders import build_encoder
+from napari_mmssl.networks.encoders import Encoder
+from napari_mmssl.networks.fusion import AdaptedEncoder, FusedEncoder, build_fused, pretrained_part
 from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.networks.transfer import TensorReport, transfer_encoder
-from napari_mmssl.pictures import Picture, PictureItem
+from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
-from napari_mmssl.tasks.conventions import LabelConvention
-from napari_mmssl.tasks.segmentation import hard_dice, segmentation_losses
+from napari_mmssl.tasks import Answer, Clinical, Task
+from napari_mmssl.training.freezing import frozen_parameters
 from napari_mmssl.training.settings import FinetuneSettings
 from napari_mmssl.training.trainee import StepResult, Trainee
 from napari_mmssl.training.weights_cards import write_card
-from napari_mmssl.training.weights_files import write_weights
+from napari_mmssl.training.weights_files import write_tensors
 
 
 class FineTuning(Trainee):
-    """A segmentation network learning from labelled cases.
+    """A network that learns a task from cases whose answer is known.
 
     Parameters
     ----------
     settings
         Resolved; ``data.modalities`` and ``data.spacing_mm`` are set.
-    convention
-        Turns label values into classes.
+    task
+        What is learned, fitted to the cohort.
     train, validation
-        Prepared, labelled cases.
+        Prepared cases.
+    clinical
+        The row of each case in the cohort's table, by case id.
     device
         Where the network goes.
     pretrained
         Weights of a single-channel encoder, or ``None`` to start from scratch.
     """
 
-    best_metric = "dice"
     keeps_best = True
     batches: PatchSampler
 
     def __init__(
         self,
         settings: FinetuneSettings,
-        convention: LabelConvention,
+        task: Task[Any],
         train: Sequence[PreparedCase],
         validation: Sequence[PreparedCase],
+        clinical: Mapping[str, Clinical],
         device: torch.device,
         pretrained: dict[str, Tensor] | None,
     ) -> None:
-        self.settings = settings
-        self.convention = convention
-        self.device = device
+        self.settings, self.task, self.device = settings, task, device
+        self.best_metric, self.higher_is_better = task.best_metric, task.higher_is_better
         self.vocabulary = tuple(settings.data.modalities or ())
-        self.n_classes = len(convention.classes) + 1
-        # One seed for both arms: decoders of the pretrained and the scratch run start equal.
+        self._clinical = clinical
+        # One seed for both arms: heads of the pretrained and the scratch run start equal.
         torch.manual_seed(counted_seed(settings.seed, purpose="weights"))
         how = settings.encoder
-        encoder = build_encoder(how.name, how.size, len(self.vocabulary), how.thick_slices or 0)
-        self.network = SegmentationNetwork(encoder, self.n_classes)
-        self.transfer: list[TensorReport] = transfer_encoder(encoder, pretrained) if pretrained else []
+        encoder = build_fused(how.name, how.size, len(self.vocabulary), how.thick_slices or 0, settings.fusion)
+        self.network: nn.Module = task.network(encoder, learning=True)
+        self.transfer = _transfer(encoder, pretrained, settings.fusion) if pretrained else []
         self.network.to(device)
+        self._frozen = frozen_parameters(pretrained_part(encoder), settings.freeze)
         self.modules: Mapping[str, nn.Module] = {"network": self.network}
+        sampling = task.sampling(settings.data.patch, train)
         self.batches = PatchSampler(
-            train,
+            task.prepare(train),
             self.vocabulary,
-            settings.data.patch,
+            sampling.patch,
             settings.optimisation.batch_size,
             settings.optimisation.steps,
             settings.seed,
+            placement=sampling.placement,
             augmentation=Augmentation(flip=0.5, intensity=0.1, drop_modality=settings.task.drop_modality),
-            convention=convention,
-            label_share=settings.task.label_share,
+            convention=sampling.convention,
+            label_share=sampling.label_share,
         )
-        self._validation = validation
+        self._validation = task.prepare(validation)
 
     def step(self, batch: PatchBatch) -> StepResult:
-        """Return soft Dice and cross-entropy of one batch."""
-        if batch.label is None:
-            raise ValueError("a segmentation is trained on labelled cases only")
-        logits = self.network(batch.volumes, batch.modality >= 0)
-        return StepResult(segmentation_losses(logits, batch.label), {})
+        """Return the task's terms on one batch."""
+        self._freeze(batch.progress)
+        pyramid = self.network.encode(batch.volumes, batch.modality >= 0)  # type: ignore[operator]
+        clinical = [self._clinical.get(case, {}) for case in batch.case]
+        return StepResult(self.task.losses(self.network, pyramid, batch, clinical), {})
+
+    def _freeze(self, progress: float) -> None:
+        """Hold the frozen part still as long as the settings say; by progress, so that a resumed run does the same."""
+        held = self.settings.freeze_share >= 1 or progress < self.settings.freeze_share
+        for parameter in self._frozen:
+            parameter.requires_grad_(not held)
 
     def validate(self) -> dict[str, float]:
-        """Return the mean Dice over classes and validation cases, whole volumes through the sliding window."""
-        values = []
-        for case in self._validation:
-            predicted, label = self._predict(case)
-            counts = hard_dice(torch.from_numpy(predicted), torch.from_numpy(label), self.n_classes)
-            values += [shared / size for shared, size in counts if size > 0]
-        return {"dice": float(np.mean(values))} if values else {}
+        """Return the task's metrics on the validation cases, seen whole."""
+        return self.task.measure([self._answer(case) for case in self._validation])
 
-    def _predict(self, case: PreparedCase) -> tuple[np.ndarray, np.ndarray]:
-        probabilities = class_probabilities(self.network, case, self.vocabulary, self.settings.data.patch, self.device)
-        if case.label is None:
-            raise ValueError(f"validation case '{case.id}' has no label map")
-        return probabilities.argmax(axis=0).astype(np.uint8), self.convention.to_classes(case.label)
+    def _answer(self, case: PreparedCase) -> Answer:
+        clinical, patch = self._clinical.get(case.id, {}), self.batches.patch
+        if isinstance(self.network, SegmentationNetwork):
+            output = class_probabilities(self.network, case, self.vocabulary, patch, self.device)
+        else:
+            output = case_numbers(self.network, self.task, case, clinical, self.vocabulary, patch, self.device)
+        return Answer(case, output, clinical)
 
     def pictures(self, step: int) -> list[Picture]:
-        """Return the first validation case with its reference and the network's answer."""
-        if not self._validation:
-            return []
-        case = self._validation[0]
-        predicted, label = self._predict(case)
-        affine = case.geometry.affine
-        name = case.modalities[0]
-        items = (
-            PictureItem(name, "image", np.asarray(case.volumes[0], np.float16), affine, f"{name} of '{case.id}'"),
-            PictureItem("reference", "labels", label, affine, "The label map of the cohort"),
-            PictureItem("prediction", "labels", predicted, affine, f"What the network says after {step} steps"),
-        )
-        return [Picture("segmentation", step, case.id, items, {})]
+        """Return what the network says of the first validation case."""
+        return [self.task.picture(self._answer(case), step) for case in self._validation[:1]]
 
     def card(self) -> dict[str, Any]:
         """Return what whoever predicts with the network must know."""
         settings = self.settings
         return {
             "kind": "finetune",
-            "task": "segmentation",
+            "task": settings.task.name,
+            "task_settings": settings.task.model_dump(mode="json"),
+            **self.task.facts,
             "encoder": settings.encoder.model_dump(),
+            "fusion": settings.fusion,
             "in_channels": len(self.vocabulary),
             "modalities": list(self.vocabulary),
-            "convention": self.convention.as_table(),
             "spacing_mm": settings.data.spacing_mm,
-            "patch": settings.data.patch,
+            "patch": self.batches.patch,
             "orientation": "axes run to S, A, R",
             "normalisation": "z-score over the body, 0 outside",
             "weights": settings.weights,
             "label_fraction": settings.label_fraction,
+            "freeze": settings.freeze,
             "research_use_only": True,
         }
 
     def export(self, folder: Path) -> None:
-        """Write the network and its card."""
-        write_weights(folder, "network", self.network)
+        """Write the network, without what only serves to learn, and its card."""
+        state = {name: tensor for name, tensor in self.network.state_dict().items() if not name.startswith("sides.")}
+        write_tensors(folder / "network.safetensors", state)
         write_card(folder, self.card())
+
+
+def _transfer(encoder: Encoder, pretrained: dict[str, Tensor], fusion: str) -> list[TensorReport]:
+    """Load ``pretrained`` into the part of ``encoder`` it belongs to and report on every tensor by its whole name."""
+    part = pretrained_part(encoder)
+    if fusion == "reinitialise":
+        stem = {name for name, parameter in part.named_parameters() if parameter is part.stem.weight}
+        pretrained = {name: tensor for name, tensor in pretrained.items() if name not in stem}
+    prefix = "single." if isinstance(encoder, FusedEncoder | AdaptedEncoder) else ""
+    reports = transfer_encoder(part, pretrained)
+    return [TensorReport(prefix + report.name, report.outcome, report.reason) for report in reports]

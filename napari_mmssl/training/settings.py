@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
 
-from napari_mmssl.config import Settings
+from napari_mmssl.config import Settings, resolve
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.tasks import TaskSettings, tasks
 
 Size = Literal["tiny", "small", "paper"]
 SyntheticUse = Literal["refuse", "allow", "all"]
@@ -112,17 +114,24 @@ class PretrainSettings(EncoderRunSettings):
     objectives: dict[str, dict[str, Any]] = Field(default_factory=dict, title="Objectives")
 
 
-class SegmentationSettings(Settings):
-    """What is segmented."""
+class TemplateSettings(Settings):
+    """Learned templates in the place of modalities, while fine-tuning."""
 
-    name: Literal["segmentation"] = "segmentation"
-    convention: str = Field(
-        "auto", title="Label convention", description="auto, or the name of a ready one such as brats2018 or lesion"
+    substitute: int = Field(
+        0, ge=0, title="Substitute", description="At most so many modalities are replaced by their templates; never all"
     )
-    #: Region name to label values, or ``">0"``; replaces the convention.
-    regions: dict[str, list[int] | str] = Field(default_factory=dict, title="Regions")
-    label_share: float = Field(0.6, ge=0, le=1, title="Label share", description="Patches centred on a label")
-    drop_modality: float = Field(0.1, ge=0, lt=1, title="Modality dropout", description="Probability for each")
+    consistency: float = Field(
+        0.1, ge=0, title="Consistency", description="Weight of the distance between two differently replaced views"
+    )
+
+
+def _chosen_task(value: Any) -> TaskSettings:
+    """Return the settings of the task that ``value`` names; without a name, of segmentation, the first there was."""
+    if isinstance(value, TaskSettings):
+        return value
+    if not isinstance(value, dict):
+        raise ConfigError(f"setting 'task' is a table such as [task] with name = \"segmentation\", got {value!r}")
+    return resolve(tasks.get(str(value.get("name", "segmentation"))).settings_class, value, prefix="task")
 
 
 class FinetuneSettings(EncoderRunSettings):
@@ -131,5 +140,21 @@ class FinetuneSettings(EncoderRunSettings):
     kind: Literal["finetune"] = "finetune"
     weights: str = Field("none", title="Weights", description="A pretraining's run folder, or none: from scratch")
     label_fraction: float = Field(1.0, gt=0, le=1, title="Label fraction", description="Share of training subjects")
-    task: SegmentationSettings = SegmentationSettings()
+    fusion: Literal["replicate", "reinitialise", "adapter", "mean", "gated"] = Field(
+        "replicate",
+        title="Fusion",
+        description="How modalities enter: as channels of a converted (replicate) or new stem, through an adapter to "
+        "one channel, or each encoded alone and fused (mean, gated)",
+    )
+    freeze: Literal["none", "stem", "half", "encoder"] = Field(
+        "none", title="Freeze", description="Part of the encoder that keeps its weights; half: its finer levels"
+    )
+    freeze_share: float = Field(
+        1.0, gt=0, le=1, title="Freeze for", description="Share of the steps; 1: for good. The rest is trained whole"
+    )
+    templates: TemplateSettings = TemplateSettings()
+    #: Settings of the task that ``task.name`` says.
+    task: Annotated[SerializeAsAny[TaskSettings], BeforeValidator(_chosen_task)] = Field(
+        default_factory=lambda: _chosen_task({}), title="Task"
+    )
     optimisation: OptimisationSettings = OptimisationSettings(steps=300, learning_rate=5e-3)

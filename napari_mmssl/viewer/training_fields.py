@@ -156,8 +156,8 @@ class TrainingFields:
         goal: Goal = self._goal.currentData()
         self._goal.setToolTip(goal.summary)
         self._form.setRowVisible(self._start_from, goal.kind == "finetune")
-        for field in (self._fraction, self._coding):
-            self._form.setRowVisible(field, goal.kind == "finetune")
+        self._form.setRowVisible(self._fraction, goal.kind == "finetune")
+        self._form.setRowVisible(self._coding, goal.draws_labels)
         self._encoder_follows_weights()
         self.suggest_out()
 

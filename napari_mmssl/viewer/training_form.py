@@ -24,6 +24,11 @@ class Goal:
     summary: str
 
     @property
+    def draws_labels(self) -> bool:
+        """Whether it is learned from label maps, which have a coding."""
+        return self.name == "segmentation"
+
+    @property
     def words(self) -> str:
         """What stands in the list."""
         return f"Pretrain: {self.name}" if self.kind == "pretrain" else f"Fine-tune: {self.name}"
@@ -82,7 +87,7 @@ class TrainingChoice:
         table |= {
             "weights": self.weights,
             "label_fraction": self.label_fraction,
-            "task": {"convention": self.coding},
+            "task": {"name": self.goal.name} | ({"convention": self.coding} if self.goal.draws_labels else {}),
         }
         return as_table(finetune_settings(flags=table))
 

@@ -12,8 +12,8 @@ _FILE = Path(__file__).parent.parent / "catalogue.json"
 def read_catalogue() -> dict[str, list[dict[str, Any]]]:
     """Return ``{"objectives": [...], "recipes": [...], "encoders": [...], "tasks": [...], "layouts": [...]}``.
 
-    Every entry has ``name``, ``summary`` and ``source``; objectives also ``settings``, the JSON schema
-    of their settings, and encoders ``sizes``.
+    Every entry has ``name``, ``summary`` and ``source``; objectives and tasks also ``settings``, the JSON
+    schema of their settings, and encoders ``sizes``.
     """
     return dict(json.loads(_FILE.read_text(encoding="utf-8")))
 
@@ -23,6 +23,7 @@ def build_catalogue() -> dict[str, list[dict[str, Any]]]:
     from napari_mmssl.cohorts.layouts import layouts
     from napari_mmssl.networks.encoders import encoders
     from napari_mmssl.objectives import objectives
+    from napari_mmssl.tasks import tasks
     from napari_mmssl.workflows.configure import read_recipe, recipe_names
 
     return {
@@ -33,7 +34,7 @@ def build_catalogue() -> dict[str, list[dict[str, Any]]]:
         "recipes": [{"name": name, **read_recipe(name)[1]} for name in recipe_names()],
         "encoders": [_entry(entry) | {"sizes": list(entry.value.sizes)} for entry in encoders.entries()],
         "tasks": [
-            {"name": "segmentation", "summary": "Label map of tumour, prostate, liver or anything else", "source": ""}
+            _entry(entry) | {"settings": entry.value.settings_class.model_json_schema()} for entry in tasks.entries()
         ],
         "layouts": [_entry(entry) for entry in layouts.entries()],
     }

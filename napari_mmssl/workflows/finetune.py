@@ -1,18 +1,17 @@
-"""Fine-tune a segmentation on a labelled cohort, from pretrained weights or from scratch."""
+"""Fine-tune on a downstream task, from pretrained weights or from scratch."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.config import as_table
 from napari_mmssl.errors import CheckpointError
-from napari_mmssl.tasks.conventions import LabelConvention, choose_for, from_table, named
+from napari_mmssl.tasks import tasks
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings, SegmentationSettings
+from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings
 from napari_mmssl.training.weights_cards import read_card, weights_folder
-from napari_mmssl.workflows.material import Material, gather
+from napari_mmssl.workflows.material import gather
 from napari_mmssl.workflows.running import (
     Interruption,
     Listener,
@@ -40,7 +39,15 @@ def finetune(
     card = None if settings.weights == "none" else _encoder_card(Path(settings.weights))
     if card is not None:
         settings = _like_pretrained(settings, card)
-    material = gather(settings.cohort, settings.data, settings.seed, labelled=True, fraction=settings.label_fraction)
+    kind = tasks.get(settings.task.name)
+    material = gather(
+        settings.cohort,
+        settings.data,
+        settings.seed,
+        labelled=kind.gives == "label map",
+        fraction=settings.label_fraction,
+        lacks=lambda case: kind.lacks(settings.task, case),
+    )
     settings = material.settle(settings)
     with starting(out, "finetune", as_table(settings), resume=resume) as run:
         from napari_mmssl.training.device import choose_device
@@ -51,39 +58,27 @@ def finetune(
         set_threads()
         device = choose_device(settings.device)
         tell = telling_progress(run, listener, len(material.train) + len(material.validation))
-        train = material.prepare(material.train, with_label=True, progress=tell)
-        validation = material.prepare(material.validation, with_label=True, progress=tell)
-        convention, reason = label_convention(settings.task, [*train, *validation], material)
-        listener({"kind": "convention", "text": f"label coding {convention.name}: {reason}"})
+        with_label = kind.gives == "label map"
+        train = material.prepare(material.train, with_label=with_label, progress=tell)
+        validation = material.prepare(material.validation, with_label=with_label, progress=tell)
+        cases = [*material.train, *material.validation]
+        values = {one.id: set(np.unique(one.label).tolist()) for one in [*train, *validation] if one.label is not None}
+        facts, reason = kind.fit(settings.task, material.cohort, material.train, values)
+        listener({"kind": "convention", "text": reason})
         pretrained = None if card is None else read_weights(Path(settings.weights), "encoder")
-        trainee = FineTuning(settings, convention, train, validation, device, pretrained)
+        clinical = {case.id: case.clinical for case in cases}
+        task = kind(settings.task, facts)
+        trainee = FineTuning(settings, task, train, validation, clinical, device, pretrained)
         parents = [] if card is None else [_parent(Path(settings.weights))]
         report = [{"name": one.name, "outcome": one.outcome, "reason": one.reason} for one in trainee.transfer]
         run.write_provenance(
             provenance(material, parents)
-            | {"device": str(device), "transfer": report, "convention": {"reason": reason, **convention.as_table()}}
+            | {"device": str(device), "transfer": report, "task": {"reason": reason, **task.facts}}
+            | ({"convention": {"reason": reason, **facts["convention"]}} if "convention" in facts else {})
         )
         for event in Loop(run, trainee, settings, device, interruption or Interruption()).events(resume=resume):
             listener(event)
     return run
-
-
-def label_convention(
-    task: SegmentationSettings, cases: list[PreparedCase], material: Material
-) -> tuple[LabelConvention, str]:
-    """Return the coding of the label maps and why it is taken.
-
-    Raises
-    ------
-    ConfigError
-        If the cases are coded differently and nothing was said, or the coding asked for does not fit.
-    """
-    values = {case.id: np.unique(case.label).tolist() for case in cases if case.label is not None}
-    if task.regions:
-        return from_table(task.regions), "the table [task.regions] says so"
-    if task.convention == "auto":
-        return choose_for(material.cohort, values)
-    return named(task.convention, {value for found in values.values() for value in found}), "it was asked for"
 
 
 def _encoder_card(weights: Path) -> dict[str, Any]:

@@ -71,7 +71,14 @@ class Material:
 
 
 def gather(
-    folder: Path, data: DataSettings, seed: int, *, labelled: bool, fraction: float = 1.0, one_grid: bool = True
+    folder: Path,
+    data: DataSettings,
+    seed: int,
+    *,
+    labelled: bool,
+    fraction: float = 1.0,
+    lacks: Callable[[Case], str | None] | None = None,
+    one_grid: bool = True,
 ) -> Material:
     """Find the cohort in ``folder`` and part its subjects; only headers are read.
 
@@ -84,9 +91,12 @@ def gather(
     seed
         Decides the split: the same seed holds out the same people in pretraining and fine-tuning.
     labelled
-        Leave out cases without a label map, and refuse synthetic volumes, which only pretraining may see.
+        Whether label maps are read, which must then lie on the grid of the volumes.
     fraction
         Share of the training subjects to use.
+    lacks
+        For downstream tasks: what a case lacks to be learned from, or ``None``; such cases are left out. Synthetic
+        volumes, which only pretraining may see, are then refused.
     one_grid
         Whether the modalities of a case must lie on one grid.
 
@@ -102,13 +112,16 @@ def gather(
     cohort = find_cohort(folder)
     modalities = _chosen_modalities(cohort, data)
     cases = [case for case in (_only(case, modalities) for case in cohort.cases) if case.modalities]
-    if labelled:
-        cases = [case for case in cases if case.label is not None]
+    missing = ""
+    if lacks is not None:
+        found = [(case, lacks(case)) for case in cases]
+        missing = next((f"{what} and " for _, what in found if what), "")
+        cases = [case for case, what in found if what is None]
         refuse_synthetic(cases)
     else:
         cases = [case for case in (with_usable(case, data.synthetic) for case in cases) if case.modalities]
     if not cases:
-        raise ConfigError(f"no case in '{folder}' has {'a label map and ' if labelled else ''}a modality to learn from")
+        raise ConfigError(f"no case in '{folder}' has {missing}a modality to learn from")
     for case in cases if one_grid else ():
         check_one_grid(case, with_label=labelled)
     split = split_subjects({case.subject for case in cases}, seed, data.test_share, data.validation_share)

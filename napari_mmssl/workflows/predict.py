@@ -1,15 +1,18 @@
-"""Draw label maps over the cases of a cohort, in the space of their own files."""
+"""Draw label maps over the cases of a cohort, in the space of their own files; or tell values of each case."""
 
-from collections.abc import Collection
+import csv
+import io
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_mmssl.atomic import write_json
+from napari_mmssl.atomic import write_json, write_text
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import known_modalities
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
+from napari_mmssl.tasks import tasks
 from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.training.weights_cards import read_card, weights_folder
 from napari_mmssl.volumes.image_files import classes_file
@@ -33,7 +36,10 @@ def predict(
     listener: Listener = ignore,
     interruption: Interruption | None = None,
 ) -> RunFolder:
-    """Write ``<case id>.nii.gz`` for each case into the run folder ``out``, and ``predictions.json``.
+    """Write what a network says of each case into the run folder ``out``.
+
+    That is ``<case id>.nii.gz`` for a segmentation, and ``predictions.csv`` for tasks that give values; in either
+    case ``predictions.json`` too.
 
     Parameters
     ----------
@@ -65,12 +71,8 @@ def predict(
     ]
     table = {"kind": "predict", "path": str(path.resolve()), "weights": str(weights.resolve()), "cases": which}
     with starting(out, "predict", table) as run:
-        from napari_mmssl.inference.prediction import load_predictor
-        from napari_mmssl.training.device import choose_device
-        from napari_mmssl.volumes.image_files import write_label_map
-
         set_threads()
-        predictor = load_predictor(weights, choose_device(device))
+        gives_values = card.get("kind") == "finetune" and tasks.get(str(card["task"])).gives == "values"
         stop = interruption or Interruption()
         run.set_status("running", step=0, total=len(cases))
         seen = seen_cases(origin)
@@ -80,12 +82,11 @@ def predict(
             if stop() or run.pending():
                 raise _Stopped
 
+        tell = (_value_teller if gives_values else _map_drawer)(weights, device, out, between)
         state: State = "done"
         try:
             for number, case in enumerate(cases, start=1):
-                label_map = predictor.predict(case, between)
-                write_label_map(out / f"{case.id}.nii.gz", label_map)
-                done[case.id] = {"trained_on": case.id in seen, "seen_in": seen.get(case.id, [])}
+                done[case.id] = {"trained_on": case.id in seen, "seen_in": seen.get(case.id, []), **tell(case)}
                 _write_index(out, card, weights, done)
                 run.set_status("running", step=number, total=len(cases))
                 fields = {"step": number, "total": len(cases), "case": case.id}
@@ -102,15 +103,47 @@ def predict(
     return run
 
 
+def _map_drawer(weights: Path, device: str, out: Path, between: Callable[[], None]) -> Callable[[Case], dict[str, Any]]:
+    """Return what writes the label map of a case."""
+    from napari_mmssl.inference.prediction import load_predictor
+    from napari_mmssl.training.device import choose_device
+    from napari_mmssl.volumes.image_files import write_label_map
+
+    predictor = load_predictor(weights, choose_device(device))
+
+    def draw(case: Case) -> dict[str, Any]:
+        write_label_map(out / f"{case.id}.nii.gz", predictor.predict(case, between))
+        return {}
+
+    return draw
+
+
+def _value_teller(
+    weights: Path, device: str, out: Path, between: Callable[[], None]
+) -> Callable[[Case], dict[str, Any]]:
+    """Return what gives the values of a case."""
+    from napari_mmssl.inference.case_prediction import load_case_predictor
+    from napari_mmssl.training.device import choose_device
+
+    predictor = load_case_predictor(weights, choose_device(device))
+
+    def tell(case: Case) -> dict[str, Any]:
+        between()
+        return {"values": predictor.predict(case)}
+
+    return tell
+
+
 def _answer(run: RunFolder, done: dict[str, Any]) -> State:
     """Carry out the orders left in the folder: *cancel* discards what is written, any other keeps it."""
     orders = run.pending()
     cancelled = any(request.order == "cancel" for request in orders)
     if cancelled:
         for case_id in done:
-            (run.path / f"{case_id}.nii.gz").unlink()
+            (run.path / f"{case_id}.nii.gz").unlink(missing_ok=True)
             classes_file(run.path / f"{case_id}.nii.gz").unlink(missing_ok=True)
         (run.path / "predictions.json").unlink(missing_ok=True)
+        (run.path / "predictions.csv").unlink(missing_ok=True)
         done.clear()
     for request in orders:
         run.answer(request)
@@ -140,5 +173,31 @@ def _chosen(
 def _write_index(out: Path, card: dict[str, Any], weights: Path, done: dict[str, Any]) -> None:
     write_json(
         out / "predictions.json",
-        {"format": 1, "convention": card.get("convention"), "weights": str(weights.resolve()), "cases": done},
+        {
+            "format": 1,
+            "task": card.get("task"),
+            "convention": card.get("convention"),
+            "weights": str(weights.resolve()),
+            "cases": done,
+        },
     )
+    if any("values" in entry for entry in done.values()):
+        rows = [{"case": case_id, **_flat(entry["values"])} for case_id, entry in done.items()]
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(out / "predictions.csv", table.getvalue())
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return numbers and words of ``values`` under one level of names, for a table; curves stay in the JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and name != "curve":
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            flat |= {f"{prefix}{name}.{end}": number for end, number in zip(("low", "high"), value, strict=True)}
+        elif name != "curve":
+            flat[prefix + name] = value
+    return flat
