@@ -1,0 +1,107 @@
+"""Predict values of whole cases: survival, a class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities, prepare_case
+from napari_mmssl.errors import CheckpointError
+from napari_mmssl.networks.fusion import build_fused
+from napari_mmssl.sampling.batch import PatchBatch
+from napari_mmssl.sampling.sampler import PatchSampler
+from napari_mmssl.tasks import Clinical, Task, task_from_card
+from napari_mmssl.tasks.case_task import CaseTask
+from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_files import read_weights
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class CasePredictor:
+    """A trained network that gives values, and what its card says."""
+
+    network: nn.Module
+    task: CaseTask[Any]
+    modalities: tuple[str, ...]
+    spacing_mm: Spacing
+    patch: Shape
+    device: torch.device
+
+    def predict(self, case: Case) -> dict[str, Any]:
+        """Return what the network says of ``case`` as plain values; errors as in :func:`prepare_case`."""
+        wanted = known_modalities(case, self.modalities)
+        prepared = prepare_case(wanted, self.spacing_mm, with_label=False)
+        numbers = case_numbers(
+            self.network, self.task, prepared, case.clinical, self.modalities, self.patch, self.device
+        )
+        return self.task.values(numbers)
+
+
+def load_case_predictor(weights: Path, device: torch.device) -> CasePredictor:
+    """Load a network that gives values from a run folder or a weights folder.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights are missing, damaged, or of something else.
+    """
+    card = read_card(weights)
+    task = task_from_card(card)
+    if not isinstance(task, CaseTask):
+        raise CheckpointError(f"'{weights}' holds a {card['task']}, which gives no values of a whole case")
+    network = load_network(card, task, weights).to(device).eval()
+    z, y, x = card["spacing_mm"]
+    d, h, w = card["patch"]
+    return CasePredictor(network, task, tuple(card["modalities"]), (z, y, x), (d, h, w), device)
+
+
+def load_network(card: Mapping[str, Any], task: Task[Any], weights: Path) -> nn.Module:
+    """Return the network of a fine-tuning with its weights.
+
+    Raises
+    ------
+    CheckpointError
+        If they do not fit their own card.
+    """
+    how = card["encoder"]
+    fusion = card.get("fusion", "replicate")  # cards before there was a choice do not say
+    encoder = build_fused(how["name"], how["size"], card["in_channels"], how["thick_slices"], fusion)
+    network = task.network(encoder, learning=False)
+    try:
+        network.load_state_dict(read_weights(weights, "network"))
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in '{weights}' do not fit their own card") from error
+    return network
+
+
+def whole_case(case: PreparedCase, modalities: tuple[str, ...], patch: Shape) -> PatchBatch:
+    """Return ``case`` as a batch of one: its body in the middle of one patch."""
+    return PatchSampler([case], modalities, patch, batch_size=1, steps=1, seed=0, placement="whole")[0]
+
+
+@torch.no_grad()
+def case_numbers(
+    network: nn.Module,
+    task: Task[Any],
+    case: PreparedCase,
+    clinical: Clinical,
+    modalities: tuple[str, ...],
+    patch: Shape,
+    device: torch.device,
+) -> np.ndarray:
+    """Return the head's numbers ``(n,)`` float32 for one case."""
+    if not isinstance(task, CaseTask):
+        raise TypeError(f"{type(task).__name__} gives no values of a whole case")
+    batch = whole_case(case, modalities, patch).to(device)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        pyramid = network.encode(batch.volumes, batch.modality >= 0)  # type: ignore[operator]
+        numbers = network.numbers(pyramid, task.covariates([clinical]), batch.foreground)  # type: ignore[operator]
+    found: np.ndarray = numbers[0].float().cpu().numpy()
+    return found
