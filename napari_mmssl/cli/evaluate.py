@@ -1,4 +1,4 @@
-"""``mmssl evaluate``: how good predicted label maps are."""
+"""``mmssl evaluate``: how good predictions are."""
 
 import argparse
 import json
@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_mmssl.workflows.evaluate import Evaluation
+    from napari_mmssl.workflows.evaluate_values import ValuesEvaluation
 
-SUMMARY = "compare predicted label maps with a cohort's own: Dice and HD95 in mm, per class and region"
+SUMMARY = "compare predictions with a cohort's own label maps (Dice, HD95 and NSD in mm) or clinical values"
+
+
+#: Metric of a label map to the digits that are shown.
+_DIGITS = {"dice": 3, "hd95_mm": 1, "nsd": 3}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("predictions", type=Path, metavar="DIR", help="folder that mmssl predict wrote")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="cohort with the reference label maps")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="cohort with the label maps or clinical table")
     parser.add_argument("--json", action="store_true", help="print JSON alone on standard output")
     parser.add_argument(
         "--regions",
@@ -23,17 +28,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label coding to compare in: brats2018, brats2023, msd_task01, prostate_zones, lesion (label above 0) "
         "or values (default: the one the network was trained with)",
     )
+    parser.add_argument(
+        "--tolerance", type=float, default=2.0, metavar="MM", help="distance at which surfaces are the same in NSD (2)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the scores."""
-    from napari_mmssl.workflows.evaluate import evaluate
+    from napari_mmssl.errors import ConfigError
+    from napari_mmssl.workflows.evaluate import evaluate, gives_values, read_record
+    from napari_mmssl.workflows.evaluate_values import evaluate_values
 
-    evaluation = evaluate(args.predictions, args.folder, args.regions, _show_progress)
-    if args.json:
-        print(json.dumps(evaluation.to_json(), indent=2, allow_nan=False))
+    if args.tolerance < 0:
+        raise ConfigError(f"--tolerance is a distance in mm, 0 or more, got {args.tolerance:g}")
+    record = read_record(args.predictions)
+    found: Evaluation | ValuesEvaluation
+    if record is not None and gives_values(record):
+        found = evaluate_values(record, args.folder)
+        words = values_table(found)
     else:
-        print(table(evaluation))
+        found = evaluate(args.predictions, args.folder, args.regions, _show_progress, args.tolerance)
+        words = table(found)
+    print(json.dumps(found.to_json(), indent=2, allow_nan=False) if args.json else words)
     return 0
 
 
@@ -58,7 +74,8 @@ def table(evaluation: "Evaluation") -> str:
         if summary[mean] is not None:
             rows.append([what, *_cells(summary[mean], columns), f"n = {summary[n]}"])
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = ["Dice  HD95 (mm), by class and region; '-' is undefined and not in the mean", ""]
+    nsd = f"NSD ({evaluation.tolerance_mm:g} mm)"
+    lines = [f"Dice  HD95 (mm)  {nsd}, by class and region; '-' is undefined and not in the mean", ""]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     return "\n".join([line.rstrip() for line in lines] + ["", *(f"note: {note}" for note in evaluation.notes)]).rstrip()
 
@@ -66,6 +83,33 @@ def table(evaluation: "Evaluation") -> str:
 def _cells(result: dict[str, Any], columns: list[tuple[str, str]]) -> list[str]:
     cells = []
     for kind, name in columns:
-        dice, hd95_mm = result[kind][name]["dice"], result[kind][name]["hd95_mm"]
-        cells.append(f"{'-' if dice is None else f'{dice:.3f}':>5} {'-' if hd95_mm is None else f'{hd95_mm:.1f}':>5}")
+        scores = result[kind][name]
+        cells.append(" ".join(f"{_number(scores[metric], digits):>5}" for metric, digits in _DIGITS.items()))
     return cells
+
+
+def values_table(evaluation: "ValuesEvaluation") -> str:
+    """Return what was said and is known of each case, and the metrics below."""
+    found = evaluation.to_json()
+    lines = []
+    for case, one in found["cases"].items():
+        says = ", ".join(f"{name} {_value(value)}" for name, value in one["says"].items() if name != "curve")
+        known = ", ".join(f"{name} {_value(value)}" for name, value in one["known"].items())
+        lines.append(f"{case}: {says}; known: {known}{'  (trained on)' if one['trained_on'] else ''}")
+    for what, metrics, n in (("unseen", "metrics", "n"), ("trained on", "metrics_trained_on", "n_trained_on")):
+        if found[metrics] is not None:
+            told = "  ".join(f"{name} {_value(value)}" for name, value in found[metrics].items())
+            lines += ["", f"{what} (n = {found[n]}): {told}"]
+    return "\n".join([*lines, "", *(f"note: {note}" for note in evaluation.notes)]).rstrip()
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_value(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return " to ".join(_value(one) for one in value)
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""Compare predicted label maps with a cohort's own: Dice and HD95 per class and region."""
+"""Compare predicted label maps with a cohort's own: Dice, HD95 and NSD per class and region."""
 
 import json
 import math
@@ -15,13 +15,16 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.reading import read_label
 from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadError
 from napari_mmssl.metrics.overlap import dice
-from napari_mmssl.metrics.surface_distance import hd95_mm
+from napari_mmssl.metrics.surface_distance import percentile_95, share_within, surface_distances_mm
 from napari_mmssl.tasks.conventions import READY, LabelConvention, choose_for, named, read_table
 from napari_mmssl.volumes.image_files import is_image, read_label_map, stem
 from napari_mmssl.volumes.volume import LabelMap
 
 #: Newest form of ``predictions.json`` that is understood here.
 FORMAT = 1
+#: What a label map is scored by.
+METRICS = ("dice", "hd95_mm", "nsd")
+NSD_TOLERANCE_MM = 2.0
 
 
 class Pair(NamedTuple):
@@ -38,6 +41,7 @@ class Scores:
 
     dice: float
     hd95_mm: float
+    nsd: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Evaluation:
     convention: LabelConvention
     cases: dict[str, CaseResult]
     notes: tuple[str, ...] = ()
+    tolerance_mm: float = NSD_TOLERANCE_MM
 
     def results(self, trained_on: bool) -> list[CaseResult]:
         """Return the cases the network was, or was not, trained on."""
@@ -82,6 +87,7 @@ class Evaluation:
             "mean_trained_on": _both(seen, _mean) if seen else None,
             "n_trained_on": len(seen),
             "convention": self.convention.name,
+            "nsd_tolerance_mm": self.tolerance_mm,
             "notes": list(self.notes),
         }
 
@@ -91,6 +97,7 @@ def evaluate(
     folder: Path,
     regions: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    tolerance_mm: float = NSD_TOLERANCE_MM,
 ) -> Evaluation:
     """Score the label maps in ``predictions`` against those of the cohort in ``folder``.
 
@@ -105,6 +112,8 @@ def evaluate(
         trained with; for label maps made elsewhere, the one the references are written in.
     progress
         Called with the number of cases done and their total.
+    tolerance_mm
+        Distance up to which two surfaces count as the same in NSD.
 
     Raises
     ------
@@ -117,7 +126,9 @@ def evaluate(
     """
     if not predictions.is_dir():
         raise ReadError(f"'{predictions}' is not a folder; name the one that mmssl predict wrote")
-    record = _read_record(predictions)
+    record = read_record(predictions)
+    if gives_values(record):
+        raise ReadError(f"'{predictions}' holds values of whole cases and no label maps")
     cohort = find_cohort(folder)
     pairs, notes = _pair_up(predictions, cohort)
     convention, reason = _find_convention(record, regions, cohort, pairs)
@@ -128,7 +139,7 @@ def evaluate(
     values: dict[str, set[int]] = {}
     for pair in pairs:
         progress(len(cases), len(pairs))
-        result, values[pair.case_id] = _compare(pair, convention)
+        result, values[pair.case_id] = _compare(pair, convention, tolerance_mm)
         trained_on, seen_in = _seen(record, pair.case_id)
         cases[pair.case_id] = replace(result, trained_on=trained_on, seen_in=seen_in)
         if regions is None and convention.name in READY and convention.name != "lesion":
@@ -136,7 +147,7 @@ def evaluate(
     progress(len(cases), len(pairs))
     if all(result.trained_on for result in cases.values()):
         notes.append("the network was trained on every one of these cases, so there is no honest mean")
-    return Evaluation(convention, cases, tuple(notes))
+    return Evaluation(convention, cases, tuple(notes), tolerance_mm)
 
 
 def score(
@@ -144,12 +155,14 @@ def score(
     reference: npt.NDArray[np.uint8],
     convention: LabelConvention,
     spacing_mm: tuple[float, float, float],
+    tolerance_mm: float = NSD_TOLERANCE_MM,
 ) -> CaseResult:
     """Compare two arrays of class indices ``(z, y, x)`` class by class and region by region."""
 
     def compare(indices: Iterable[int]) -> Scores:
         a, b = (np.isin(array, list(indices)) for array in (prediction, reference))
-        return Scores(dice(a, b), hd95_mm(a, b, spacing_mm))
+        forth, back = surface_distances_mm(a, b, spacing_mm)
+        return Scores(dice(a, b), percentile_95(forth, back), share_within(forth, back, tolerance_mm))
 
     return CaseResult(
         {one.name: compare([index]) for index, one in enumerate(convention.classes, start=1)},
@@ -180,20 +193,34 @@ def _pair_up(predictions: Path, cohort: Cohort) -> tuple[list[Pair], list[str]]:
     return pairs, notes
 
 
-def _read_record(predictions: Path) -> dict[str, Any] | None:
+def read_record(predictions: Path) -> dict[str, Any] | None:
+    """Return the ``predictions.json`` of a folder, or ``None`` if it has none.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged or of a newer version.
+    """
     path = predictions / "predictions.json"
     if not path.is_file():
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         newest = int(record["format"])
-        if not isinstance(record["cases"], dict) or not isinstance(record["convention"], dict):
-            raise TypeError("cases and convention are tables")
+        if not isinstance(record["cases"], dict):
+            raise TypeError("cases are a table")
+        if not isinstance(record["task_card" if gives_values(record) else "convention"], dict):
+            raise TypeError("convention and task_card are tables")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(f"'{path}' is damaged ({error}); predict again, or remove it") from error
     if newest > FORMAT:
         raise ReadError(f"'{path}' was written by a newer napari-mmssl; update napari-mmssl to evaluate it")
     return dict(record)
+
+
+def gives_values(record: dict[str, Any] | None) -> bool:
+    """Return whether a ``predictions.json`` holds values of whole cases; see :mod:`.evaluate_values`."""
+    return record is not None and any("values" in entry for entry in record["cases"].values())
 
 
 def _seen(record: dict[str, Any] | None, case_id: str) -> tuple[bool, tuple[str, ...]]:
@@ -226,7 +253,7 @@ def _values(label_map: LabelMap) -> set[int]:
     return set(np.unique(label_map.array).tolist())
 
 
-def _compare(pair: Pair, convention: LabelConvention) -> tuple[CaseResult, set[int]]:
+def _compare(pair: Pair, convention: LabelConvention, tolerance_mm: float) -> tuple[CaseResult, set[int]]:
     """Return the scores of one case and the label values of its reference."""
     prediction, reference = read_label_map(pair.prediction), read_label(pair.reference)
     if not prediction.geometry.same_grid(reference.geometry):
@@ -241,7 +268,8 @@ def _compare(pair: Pair, convention: LabelConvention) -> tuple[CaseResult, set[i
             indices.append(convention.to_classes(label_map.array))
         except ConfigError as error:
             raise ConfigError(f"'{path}': {error}") from error
-    return score(indices[0], indices[1], convention, reference.geometry.spacing_mm), _values(reference)
+    result = score(indices[0], indices[1], convention, reference.geometry.spacing_mm, tolerance_mm)
+    return result, _values(reference)
 
 
 def _grid(label_map: LabelMap) -> str:
@@ -264,7 +292,7 @@ def _case_json(result: CaseResult) -> dict[str, Any]:
 
 
 def _scores_json(scores: Scores) -> dict[str, float | None]:
-    return {"dice": _or_null(scores.dice), "hd95_mm": _or_null(scores.hd95_mm)}
+    return {name: _or_null(getattr(scores, name)) for name in METRICS}
 
 
 def _both(results: list[CaseResult], reduce: Callable[[list[float]], float | int | None]) -> dict[str, Any]:
@@ -272,10 +300,7 @@ def _both(results: list[CaseResult], reduce: Callable[[list[float]], float | int
 
     def table(groups: list[dict[str, Scores]]) -> dict[str, dict[str, float | int | None]]:
         return {
-            name: {
-                "dice": reduce([group[name].dice for group in groups]),
-                "hd95_mm": reduce([group[name].hd95_mm for group in groups]),
-            }
+            name: {metric: reduce([getattr(group[name], metric) for group in groups]) for metric in METRICS}
             for name in (groups[0] if groups else ())
         }
 

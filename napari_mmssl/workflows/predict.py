@@ -19,6 +19,8 @@ from napari_mmssl.volumes.image_files import classes_file
 from napari_mmssl.workflows.running import Interruption, Listener, ignore, seen_cases, set_threads, starting
 
 Which = Literal["test", "all"]
+#: What of a card tells an evaluation how to read values.
+_TASK_FACTS = ("task", "task_settings", "age_years", "edges_days", "days", "target", "classes", "class_weights")
 
 
 class _Stopped(Exception):
@@ -177,6 +179,7 @@ def _write_index(out: Path, card: dict[str, Any], weights: Path, done: dict[str,
             "format": 1,
             "task": card.get("task"),
             "convention": card.get("convention"),
+            "task_card": {name: card[name] for name in _TASK_FACTS if name in card},
             "weights": str(weights.resolve()),
             "cases": done,
         },

@@ -67,10 +67,10 @@ def test_scores_are_those_worked_out_by_hand(folders):
     predicted = labels((2, slice(1, 6)), (1, slice(2, 4)), (4, slice(5, 6)))
     found = evaluate(*folders({"a": TUMOUR}, {"a": predicted})).to_json()
     case = found["cases"]["a"]
-    assert case["regions"]["WT"] == {"dice": pytest.approx(10 / 11), "hd95_mm": pytest.approx(1.0)}
-    assert case["regions"]["ET"] == {"dice": 0.0, "hd95_mm": pytest.approx(1.0)}
+    assert case["regions"]["WT"] == {"dice": pytest.approx(10 / 11), "hd95_mm": pytest.approx(1.0), "nsd": 1.0}
+    assert case["regions"]["ET"] == {"dice": 0.0, "hd95_mm": pytest.approx(1.0), "nsd": 1.0}
     assert case["classes"]["enhancing tumour"] == case["regions"]["ET"]
-    assert case["classes"]["necrotic core"] == {"dice": 1.0, "hd95_mm": 0.0}
+    assert case["classes"]["necrotic core"] == {"dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0}
     assert case["regions"]["TC"]["dice"] == pytest.approx(2 * 2 / 6)
     assert case["trained_on"] is False
     assert (found["n"], found["n_trained_on"], found["mean_trained_on"]) == (1, 0, None)
@@ -88,10 +88,10 @@ def test_what_is_undefined_is_null_left_out_of_the_mean_and_counted(folders):
     no_core = labels((2, slice(1, 7)))
     references = {"a": TUMOUR, "b": no_core, "c": NOTHING}
     found = evaluate(*folders(references, {"a": TUMOUR, "b": TUMOUR, "c": NOTHING})).to_json()
-    assert found["cases"]["b"]["regions"]["ET"] == {"dice": 0.0, "hd95_mm": None}
-    assert found["cases"]["c"]["regions"]["ET"] == {"dice": None, "hd95_mm": None}
-    assert found["mean"]["regions"]["ET"] == {"dice": 0.5, "hd95_mm": 0.0}
-    assert found["undefined"]["regions"]["ET"] == {"dice": 1, "hd95_mm": 2}
+    assert found["cases"]["b"]["regions"]["ET"] == {"dice": 0.0, "hd95_mm": None, "nsd": 0.0}
+    assert found["cases"]["c"]["regions"]["ET"] == {"dice": None, "hd95_mm": None, "nsd": None}
+    assert found["mean"]["regions"]["ET"] == {"dice": 0.5, "hd95_mm": 0.0, "nsd": 0.5}
+    assert found["undefined"]["regions"]["ET"] == {"dice": 1, "hd95_mm": 2, "nsd": 1}
     assert found["n"] == 3
 
 
@@ -126,7 +126,8 @@ def test_two_codings_are_compared_as_lesion_when_asked(folders):
     out, cohort = folders({"a": coded_2023}, {"a": TUMOUR})
     with pytest.raises(ConfigError, match=r"seg.nii.gz': the label map holds 3, .*--regions lesion"):
         evaluate(out, cohort)
-    assert evaluate(out, cohort, "lesion").to_json()["mean"]["regions"] == {"lesion": {"dice": 1.0, "hd95_mm": 0.0}}
+    found = evaluate(out, cohort, "lesion").to_json()["mean"]["regions"]
+    assert found == {"lesion": {"dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0}}
     values = evaluate(out, cohort, "values").convention
     assert [one.value for one in values.classes] == [1, 2, 3, 4]
 
@@ -141,8 +142,8 @@ def test_references_coded_differently_are_not_averaged_silently(folders):
 
 def test_references_without_any_label_are_scored_too(folders):
     found = evaluate(*folders({"a": NOTHING, "b": NOTHING}, {"a": NOTHING, "b": TUMOUR})).to_json()
-    assert found["mean"]["regions"]["WT"] == {"dice": 0.0, "hd95_mm": None}
-    assert found["undefined"]["regions"]["WT"] == {"dice": 1, "hd95_mm": 2}
+    assert found["mean"]["regions"]["WT"] == {"dice": 0.0, "hd95_mm": None, "nsd": 0.0}
+    assert found["undefined"]["regions"]["WT"] == {"dice": 1, "hd95_mm": 2, "nsd": 1}
 
 
 def test_a_prediction_on_another_grid_is_refused_with_both_names(folders):
@@ -197,8 +198,8 @@ def test_the_command_prints_a_table(folders, capsys):
     lines = capsys.readouterr().out.splitlines()
     head, case_a, case_b = (next(line for line in lines if line.startswith(word)) for word in ("case", "a ", "b "))
     assert head.split()[-3:] == ["WT", "TC", "ET"]
-    assert case_a.split()[1:] == ["1.000", "0.0"] * 6
-    assert case_b.split()[1:] == ["-"] * 12 + ["trained", "on"]
+    assert case_a.split()[1:] == ["1.000", "0.0", "1.000"] * 6
+    assert case_b.split()[1:] == ["-"] * 18 + ["trained", "on"]
     assert any(line.startswith("mean ") and line.endswith("n = 1") for line in lines)
 
 
