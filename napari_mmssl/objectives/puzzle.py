@@ -1,43 +1,27 @@
 """Multimodal jigsaw puzzles, solved with the Sinkhorn operator."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from napari_mmssl.config import Settings
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.ops.permutations import as_matrix, kendall_tau, shuffle
+from napari_mmssl.objectives.puzzle_tiles import Puzzles, TileSettings, cut_puzzles, tile_accuracy
+from napari_mmssl.ops.permutations import as_matrix, kendall_tau
 from napari_mmssl.ops.puzzle_pictures import picture_puzzle
-from napari_mmssl.ops.puzzles import Mode, PuzzleDraw, cut_puzzle, draw_puzzle
+from napari_mmssl.ops.puzzles import PuzzleDraw
 from napari_mmssl.ops.sinkhorn import doubly_stochastic_error, match_tiles, soft_permutation
-from napari_mmssl.ops.tiles import Grid
 from napari_mmssl.pictures import PictureItem
-from napari_mmssl.randomness import counted_rng, counted_seed
+from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
 
-#: Tiles with less body than this are interchangeable and are not scored.
-FOREGROUND_SHARE = 0.05
 
-
-class PuzzleSettings(Settings):
+class PuzzleSettings(TileSettings):
     """Settings of the multimodal puzzle."""
 
-    grid: Grid = Field((3, 3, 3), title="Grid", description="Tiles along (z, y, x); 1 leaves an axis uncut")
-    placement: Literal["random", "whole"] = Field(
-        "random",
-        title="Placement",
-        description="random: crops inside the body; whole: the body in one patch, which is solved in seconds",
-    )
-    mode: Mode = Field(
-        "mixed", title="Modalities", description="mixed: any at each tile; single: one throughout; pair: two"
-    )
-    jitter: int = Field(2, ge=0, le=16, title="Gap", description="Voxels by which a tile is smaller than its cell")
-    intensity_jitter: float = Field(0.1, ge=0, le=1, title="Intensity jitter", description="Relative, for each tile")
     temperature: float = Field(0.5, gt=0, le=10, title="Temperature", description="Towards 0: a hard permutation")
     rounds: int = Field(20, ge=1, le=1000, title="Sinkhorn rounds", description="Row and column normalisations")
     gumbel_noise: float = Field(0.0, ge=0, le=5, title="Gumbel noise", description="Noise on the scores; 0 is off")
@@ -48,16 +32,6 @@ class PuzzleSettings(Settings):
     context_layers: int = Field(
         2, ge=0, le=8, title="Context layers", description="Attention among the tiles; 0 scores each tile alone"
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Puzzles:
-    """The puzzles of one batch: what was drawn, the ordered tiles, and how much body each place shows."""
-
-    draws: list[PuzzleDraw]
-    ordered: Tensor  # (B, N, d, h, w)
-    shuffled: Tensor  # (B, N, d, h, w)
-    body: Tensor  # (B, N), share of body at each place
 
 
 @objectives.register(
@@ -89,7 +63,7 @@ class Puzzle(Objective[PuzzleSettings]):
             width, nhead=4, dim_feedforward=2 * width, dropout=0.0, batch_first=True, norm_first=True
         )
         self.context = nn.TransformerEncoder(layer, settings.context_layers, enable_nested_tensor=False)
-        self.score = nn.Linear(width, int(np.prod(settings.grid)), bias=False)
+        self.score = nn.Linear(width, settings.n_tiles, bias=False)
 
     @classmethod
     def needs(cls, settings: PuzzleSettings) -> Needs:
@@ -98,31 +72,10 @@ class Puzzle(Objective[PuzzleSettings]):
 
     def views(self, batch: PatchBatch) -> Views:
         """Return one view with all tiles of all puzzles, ``(B * N, 1, d, h, w)``."""
-        settings = self.settings
-        n_tiles = int(np.prod(settings.grid))
-        draws, ordered, body = [], [], []
-        for sample in range(len(batch)):
-            draw = draw_puzzle(
-                counted_rng(int(batch.seed[sample]), purpose="puzzle"),
-                n_tiles,
-                batch.channels(sample),
-                mode=settings.mode,
-                jitter=settings.jitter,
-                intensity_jitter=settings.intensity_jitter,
-                centred=not self.training,
-            )
-            draws.append(draw)
-            ordered.append(cut_puzzle(batch.volumes[sample], settings.grid, draw, settings.jitter))
-            body.append(_body_share(batch.foreground[sample], settings, draw))
-        puzzles = _Puzzles(
-            draws,
-            torch.stack(ordered),
-            torch.stack([shuffle(tiles, draw.perm) for tiles, draw in zip(ordered, draws, strict=True)]),
-            torch.stack(body),
-        )
+        puzzles = cut_puzzles(batch, self.settings, purpose="puzzle", centred=not self.training)
         return Views({"puzzle/tiles": puzzles.shuffled.flatten(0, 1).unsqueeze(1)}, puzzles)
 
-    def scores(self, puzzles: _Puzzles, features: Features) -> Tensor:
+    def scores(self, puzzles: Puzzles, features: Features) -> Tensor:
         """Return the scores ``(B, N, N)`` of each shuffled tile (row) at each place (column)."""
         deepest = features["puzzle/tiles"][-1]
         vectors = deepest.mean(dim=(2, 3, 4)).reshape(*puzzles.shuffled.shape[:2], -1)  # (B, N, width)
@@ -131,11 +84,11 @@ class Puzzle(Objective[PuzzleSettings]):
 
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
         """Return the picture error and the matching loss, with tile accuracy and friends as metrics."""
-        puzzles: _Puzzles = views.memory
+        puzzles: Puzzles = views.memory
         scores = self.scores(puzzles, features)
         soft = soft_permutation(self._with_noise(scores, batch), self.settings.temperature, self.settings.rounds)
         truth = _true_matrices(puzzles.draws, scores)
-        weight = (puzzles.body >= FOREGROUND_SHARE).float()
+        weight = puzzles.counted.float()
         weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N) over places
         restored = torch.einsum("bnj,bnv->bjv", soft, puzzles.shuffled.flatten(2))
         error = (restored - puzzles.ordered.flatten(2)).square().mean(dim=2)  # (B, N) per place
@@ -158,7 +111,7 @@ class Puzzle(Objective[PuzzleSettings]):
 
     def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
         """Return the first sample's puzzle as source, mixed, shuffled and solved, with its matrices."""
-        puzzles: _Puzzles = views.memory
+        puzzles: Puzzles = views.memory
         scores = self.scores(puzzles, features)[0].detach().cpu().numpy()
         settings = self.settings
         return picture_puzzle(
@@ -166,7 +119,7 @@ class Puzzle(Objective[PuzzleSettings]):
             names=batch.vocabulary,
             draw=puzzles.draws[0],
             scores=scores,
-            body=puzzles.body[0].cpu().numpy() >= FOREGROUND_SHARE,
+            body=puzzles.counted[0].cpu().numpy(),
             grid=settings.grid,
             jitter=settings.jitter,
             temperature=settings.temperature,
@@ -175,28 +128,19 @@ class Puzzle(Objective[PuzzleSettings]):
         )
 
 
-def _body_share(foreground: Tensor, settings: PuzzleSettings, draw: PuzzleDraw) -> Tensor:
-    plain = PuzzleDraw(
-        draw.perm, np.zeros_like(draw.modality), draw.offset, np.ones_like(draw.gain), np.zeros_like(draw.shift)
-    )
-    cut: Tensor = cut_puzzle(foreground.float().unsqueeze(0), settings.grid, plain, settings.jitter)
-    return cut.mean(dim=(1, 2, 3))
-
-
 def _true_matrices(draws: list[PuzzleDraw], like: Tensor) -> Tensor:
     matrices: Tensor = torch.from_numpy(np.stack([as_matrix(draw.perm) for draw in draws])).to(like)
     return matrices
 
 
-def _puzzle_metrics(scores: Tensor, puzzles: _Puzzles) -> dict[str, float]:
+def _puzzle_metrics(scores: Tensor, puzzles: Puzzles) -> dict[str, float]:
     """Return accuracy over places with body, share of puzzles solved there, and Kendall's tau over all tiles."""
     matched = match_tiles(scores)
-    truth = np.stack([draw.perm for draw in puzzles.draws])
-    body = puzzles.body.cpu().numpy() >= FOREGROUND_SHARE  # by place
-    counts = np.take_along_axis(body, truth, axis=1)  # by shuffled tile
-    right = (matched == truth) & counts
+    truth = puzzles.perm
+    counts = np.take_along_axis(puzzles.counted.cpu().numpy(), truth, axis=1)  # by shuffled tile
+    solved = ((matched == truth) | ~counts).all(axis=1)
     return {
-        "tile_accuracy": float(right.sum() / max(1, counts.sum())),
-        "solved": float(np.mean([(r == c).all() for r, c in zip(right, counts, strict=True)])),
+        "tile_accuracy": tile_accuracy(matched, puzzles),
+        "solved": float(solved.mean()),
         "kendall_tau": float(np.mean([kendall_tau(m, t) for m, t in zip(matched, truth, strict=True)])),
     }

@@ -7,6 +7,7 @@ from array_api_compat import array_namespace
 #: A numpy array or a torch tensor.
 Array: TypeAlias = Any
 _SMALLEST_SQUARE = 1e-16
+_LARGE = 100.0
 
 
 def cosine_similarities(one: Array, other: Array) -> Array:
@@ -59,3 +60,31 @@ def _logsumexp(scores: Array, axis: int) -> Array:
     xp = array_namespace(scores)
     top = xp.max(scores, axis=axis, keepdims=True)
     return xp.squeeze(top, axis=axis) + xp.log(xp.sum(xp.exp(scores - top), axis=axis))
+
+
+def nt_xent(first: Array, second: Array, temperature: float) -> Array:
+    """Return the contrastive loss in which every view is told from *all* other views of the batch.
+
+    Row ``i`` of ``first`` and of ``second`` ``(B, C)`` belong together. With the ``2B`` views side by side and ``s``
+    their cosines over the temperature, the mean over views of ``logsumexp_{k != i} s[i, k] - s[i, partner]``. Unlike in
+    :func:`info_nce`, views of the same kind are negatives too. Without any knowledge it is ``log(2B - 1)``.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is not positive.
+
+    References
+    ----------
+    Chen et al., arXiv:2002.05709, equation 1.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    xp = array_namespace(first, second)
+    scores = cosine_similarities(xp.concat([first, second]), xp.concat([first, second])) / temperature
+    n_pairs = first.shape[0]
+    partners = xp.concat([xp.linalg.diagonal(scores[:n_pairs, n_pairs:])] * 2)
+    itself = xp.eye(2 * n_pairs, dtype=scores.dtype, device=scores.device)
+    # A finite nothing: the gradient of an infinite one is not a number.
+    others = scores - itself * (4 / temperature + _LARGE)
+    return xp.mean(_logsumexp(others, 1) - partners)

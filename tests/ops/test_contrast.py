@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mmssl.ops.contrast import cosine_similarities, info_nce
+from napari_mmssl.ops.contrast import cosine_similarities, info_nce, nt_xent
 
 
 def slow_info_nce(one, other, temperature):
@@ -83,3 +83,36 @@ def test_gradients_are_right():
 def test_what_cannot_be_compared_is_refused(similarities, temperature):
     with pytest.raises(ValueError, match="must be"):
         info_nce(similarities, temperature)
+
+
+def slow_nt_xent(first, second, temperature):
+    """Return the loss view by view, in double precision."""
+    views = [row / np.linalg.norm(row) for row in (*first, *second)]
+    total = 0.0
+    for i, view in enumerate(views):
+        scores = {k: math.exp(float(view @ other) / temperature) for k, other in enumerate(views) if k != i}
+        total -= math.log(scores[(i + len(first)) % len(views)] / sum(scores.values()))
+    return total / len(views)
+
+
+@given(st.integers(1, 6), st.integers(1, 5), st.floats(0.1, 3), st.integers(0, 100))
+def test_contrast_among_all_views_equals_a_slow_loop(size, width, temperature, seed):
+    first, second = np.random.default_rng(seed).normal(size=(2, size, width))
+
+    fast = float(nt_xent(first, second, temperature))
+    with_torch = float(nt_xent(torch.from_numpy(first), torch.from_numpy(second), temperature))
+
+    assert fast == pytest.approx(slow_nt_xent(first, second, temperature), abs=1e-9)
+    assert with_torch == pytest.approx(fast, abs=1e-9)
+
+
+def test_contrast_among_all_views_has_a_finite_gradient_where_views_are_equal():
+    views = torch.ones(3, 4, requires_grad=True)
+
+    loss = nt_xent(views, views, 0.1)
+    loss.backward()
+
+    assert float(loss.detach()) == pytest.approx(math.log(5), abs=1e-6)
+    assert torch.isfinite(views.grad).all()
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        nt_xent(views, views, 0)
