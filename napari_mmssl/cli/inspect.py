@@ -21,13 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``mmssl inspect``."""
     parser.add_argument("path", type=Path, help="folder of cases, folder of one case, or one image file")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
+    parser.add_argument(
+        "--save-manifest",
+        type=Path,
+        metavar="FILE",
+        help="also write which file is what to this .csv, .tsv or .json, to be corrected and then read instead",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Inspect ``args.path`` and print what was found; odd cases are no failure."""
     from napari_mmssl.workflows.inspect import inspect
+    from napari_mmssl.workflows.manifest import check_free, save_manifest
 
+    if args.save_manifest is not None:
+        # Before minutes of reading, not after.
+        check_free(args.save_manifest)
     inspection = inspect(args.path, _show_progress if sys.stderr.isatty() else None)
+    if args.save_manifest is not None:
+        save_manifest(inspection.cohort, args.save_manifest)
     if args.json:
         print(json.dumps(inspection.to_json(), indent=2, allow_nan=False))
     else:

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_mmssl.cohorts.case import Finding
-from napari_mmssl.cohorts.found import FoundCase, FoundFile, subject_of
+from napari_mmssl.cohorts.found import FoundCase, FoundFile, session_of, subject_of
 from napari_mmssl.cohorts.modalities import canonical
 from napari_mmssl.errors import LayoutError
 from napari_mmssl.volumes.image_files import is_image, stem
 
 #: Say how a file was treated or cut out, not what it shows.
 _TREATMENT = re.compile(r"bias|unstripped|preprocessed|slice\d+", re.IGNORECASE)
-_LABEL = re.compile(r".*(?:seg|segm|segmentation|mask|msk|labels?|truth)|gt|roi|lesions?", re.IGNORECASE)
+_LABEL = re.compile(r".*(?:seg|segm|segmentation|mask|msk|labels?|truth)|gt|gtv|roi|lesions?", re.IGNORECASE)
 _BRAIN_MASKS = ("brainmask", "brainmsk", "maskbrain", "brainseg", "brainsegmentation", "brainparenchymasegmentation")
 #: Names of folders that number a visit; the folder above is then the person.
 _VISIT = re.compile(r"(?:ses|session|visit|week|day|month|tp|timepoint|baseline|followup)[-_ ]?\w*", re.IGNORECASE)
 _MOST_WORDS = 3
+_LABEL_WHY = "a word of its name says that it is a label map"
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,11 @@ def read_case_folder(folder: Path, group: str = "") -> FoundCase:
     A visit's folder (``ses-02``, ``week-044``) takes the name of the folder above it in front.
     """
     name = folder.resolve().name
-    person = subject_of(name)
+    person, session = subject_of(name), session_of(name)
     if group and _VISIT.fullmatch(name):
-        name, person = f"{group}_{name}", group
+        name, person, session = f"{group}_{name}", group, name
     modalities, label, findings = sort_files(images_in(folder), folder.resolve().name)
-    return FoundCase(name, person, modalities, label, findings=findings, group=group)
+    return FoundCase(name, person, modalities, label, findings=findings, group=group, session=session)
 
 
 def sort_files(
@@ -129,7 +130,7 @@ def sort_files(
         chosen, finding = _choose_image(modality, candidates)
         findings += finding
         if chosen is not None:
-            modalities[modality] = FoundFile(chosen)
+            modalities[modality] = FoundFile(chosen, why=f"its name ends like {modality}")
     label, finding = _choose_label(labels)
     return modalities, label, (*findings, *finding)
 
@@ -236,11 +237,12 @@ def _choose_label(labels: list[_Named]) -> tuple[FoundFile | None, list[Finding]
     ]
     labels = [named for named in labels if named not in brain]
     if len(labels) < 2:
-        return (FoundFile(labels[0].path) if labels else None), findings
+        return (FoundFile(labels[0].path, why=_LABEL_WHY) if labels else None), findings
     names = ", ".join(f"'{named.path.name}'" for named in labels)
     plain = [named.path for named in labels if _lower(named.words) == ["seg"]]
     if len(plain) == 1:
         text = f"{names} may all be the label map; '{plain[0].name}' is used, being named so and nothing more"
-        return FoundFile(plain[0]), [*findings, Finding("label_candidates", text)]
+        why = "named 'seg' and nothing more"
+        return FoundFile(plain[0], why=why), [*findings, Finding("label_candidates", text)]
     text = f"{names} may all be the label map, and none is used; name the one that is meant 'seg'"
     return None, [*findings, Finding("label_candidates", text)]

@@ -65,7 +65,8 @@ def _candidates(
 
     def file(channel: int) -> FoundFile:
         number = channel if len(series.stacks) > 1 else None
-        return FoundFile(folder, number, series.uid, series.stacks[channel].geometry)
+        why = "its folder or its headers name it"
+        return FoundFile(folder, number, series.uid, series.stacks[channel].geometry, why)
 
     usable = [n for n, stack in enumerate(series.stacks) if stack.geometry is not None and not series.damaged]
     if len(series.stacks) == 1 and usable:

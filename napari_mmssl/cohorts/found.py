@@ -89,10 +89,12 @@ class Recognised:
 
 #: Endings of case names that number a visit: BIDS, BraTS 2023, BraTS 2017-2019, UPENN-GBM, UCSF-PDGM.
 _SESSION = re.compile(
-    r"(?:_ses-.+)$|(?<=-\d{5})-\d{3}$|(?<=^upenn-gbm-\d{5})_\d{2}$|_fu\d+d?(?:_nifti)?$|_nifti$", re.IGNORECASE
+    r"(?:_ses-.+)$|(?<=-\d{5})-\d{3}$|(?<=^brats-men-rt-\d{4})-\d+$|(?<=^upenn-gbm-\d{5})_\d{2}$|_fu\d+d?(?:_nifti)?$|_nifti$",
+    re.IGNORECASE,
 )
 _VISIT_NUMBER = re.compile(
-    r"(?<=-\d{5}-)\d{3}$|(?<=_)ses-[^_]+$|(?<=^upenn-gbm-\d{5}_)\d{2}$|fu\d+d?(?=(?:_nifti)?$)", re.I
+    r"(?<=-\d{5}-)\d{3}$|(?<=^brats-men-rt-\d{4}-)\d+$|(?<=_)ses-[^_]+$|(?<=^upenn-gbm-\d{5}_)\d{2}$|fu\d+d?(?=(?:_nifti)?$)",
+    re.I,
 )
 _BRATS_SESSION = re.compile(r"(brats(?:1[789]|_2013)_.+)_\d$", re.IGNORECASE)
 

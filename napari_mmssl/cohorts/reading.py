@@ -5,6 +5,7 @@ from dataclasses import replace
 from napari_mmssl.cohorts.case import ScanFile
 from napari_mmssl.volumes.dicom_series import read_series
 from napari_mmssl.volumes.image_files import read_label_map, read_volume
+from napari_mmssl.volumes.mask_stack import read_mask_stack
 from napari_mmssl.volumes.volume import LabelMap, Volume
 
 
@@ -34,4 +35,6 @@ def read_label(scan: ScanFile) -> LabelMap:
     GeometryError
         As :func:`read_scan`.
     """
+    if scan.coding:
+        return read_mask_stack(scan.path, scan.geometry, scan.coding)
     return read_label_map(scan.path, scan.channel)

@@ -23,7 +23,8 @@ def test_names_with_more_in_front(tmp_path, write_nifti, names, wanted):
     folder = tmp_path / "case"
     tree(folder, names, write_nifti)
     cohort = find_cohort(folder)
-    assert set(found(cohort)["case"]) == wanted
+    (case,) = found(cohort).values()
+    assert set(case) == wanted
 
 
 def test_several_label_maps_are_asked_about(tmp_path, write_nifti):

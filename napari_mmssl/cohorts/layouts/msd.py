@@ -56,7 +56,7 @@ def _pairs(root: Path, data: dict[str, Any]) -> list[tuple[Path, Path | None]]:
 def _case(image: Path, label: Path | None, channels: Channels) -> FoundCase:
     several = len(channels.modalities) > 1
     modalities = {
-        modality: FoundFile(image, n if several else None)
+        modality: FoundFile(image, n if several else None, why=f"channel {n} of {FILE_NAME} is {modality}")
         for n, modality in enumerate(channels.modalities)
         if modality is not None
     }
@@ -64,7 +64,7 @@ def _case(image: Path, label: Path | None, channels: Channels) -> FoundCase:
         stem(image),
         subject_of(stem(image)),
         modalities,
-        FoundFile(label) if label else None,
+        FoundFile(label, why=f"the label map that belongs to {image.name}") if label else None,
         findings=channels.findings,
         group=image.parent.name,
     )

@@ -43,7 +43,7 @@ def nnunet(root: Path) -> Recognised | None:
         labels = _label_files(root / folder.replace("images", "labels"))
         for name, files in of_case.items():
             modalities = {
-                modality: FoundFile(files[n])
+                modality: FoundFile(files[n], why=f"channel {n} of {FILE_NAME} is {modality}")
                 for n, modality in enumerate(channels.modalities)
                 if modality is not None and n in files
             }
@@ -63,4 +63,8 @@ def _channel_files(folder: Path) -> dict[str, dict[int, Path]]:
 
 
 def _label_files(folder: Path) -> dict[str, FoundFile]:
-    return {stem(path): FoundFile(path) for path in images_in(folder)} if folder.is_dir() else {}
+    return (
+        {stem(path): FoundFile(path, why=f"it lies in {folder.name}") for path in images_in(folder)}
+        if folder.is_dir()
+        else {}
+    )

@@ -11,6 +11,7 @@ from napari_mmssl.cohorts.modalities import UNKNOWN
 from napari_mmssl.volumes.image_files import stem
 
 SPECIFICITY = 4
+_LISTED = f"{FILE_NAME} above it names its channels"
 
 
 @layouts.register("single_file", summary="One image file")
@@ -28,7 +29,7 @@ def single_file(root: Path) -> Recognised | None:
         reason = f"'{root.name}' is one file, and its name says that it is a label map"
     else:
         reason = f"'{root.name}' is one file, and its name does not end in a modality"
-        modalities = {UNKNOWN: FoundFile(root)}
+        modalities = {UNKNOWN: FoundFile(root, why="the one file that was asked for")}
         findings = (Finding("missing_modality", f"the name of '{root.name}' does not say which modality it is"),)
     name = stem(root)
     return Recognised(
@@ -50,7 +51,9 @@ def _listed_channels(path: Path) -> FoundCase | None:
     one = CHANNEL_FILE.fullmatch(name)
     if one and int(one.group(2)) < len(channels.modalities):
         name, modality = one.group(1), channels.modalities[int(one.group(2))]
-        files = {modality: FoundFile(path)} if modality else {}
+        files = {modality: FoundFile(path, why=_LISTED)} if modality else {}
     else:
-        files = {m: FoundFile(path, n if several else None) for n, m in enumerate(channels.modalities) if m}
+        files = {
+            m: FoundFile(path, n if several else None, why=_LISTED) for n, m in enumerate(channels.modalities) if m
+        }
     return FoundCase(name, subject_of(name), files, findings=channels.findings) if files else None
