@@ -1,7 +1,8 @@
-"""Run a network over a volume larger than its patch."""
+"""Run a network over a volume larger than its patch, in little more memory than the answer takes."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,20 +10,75 @@ from torch import Tensor
 from torch.nn import functional
 
 Shape = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
+Weighting = Literal["gaussian", "constant"]
+#: Below it a Gaussian weight would drown in rounding.
+_LEAST_WEIGHT = 1e-3
 
 
+@torch.no_grad()
 def predict_windows(
     network: Callable[[Tensor], Tensor],
     volumes: Tensor,
     window: Shape,
     *,
     overlap: float = 0.5,
+    weighting: Weighting = "gaussian",
     batch_size: int = 2,
+    needed: Tensor | None = None,
+    out: Callable[[int], Tensor] | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Return the network's output over a whole volume, windows blended with Gaussian weights.
+    """Return the network's output over a whole volume, windows blended.
 
     A network whose output is constant gives that constant everywhere: the weights are divided out.
+
+    Parameters
+    ----------
+    network, volumes, window, overlap, weighting, batch_size, needed, between
+        As for :func:`finished_slabs`.
+    out
+        Makes, from the number of channels, the tensor ``(C, D, H, W)`` to write to, on any device; by default a
+        float32 one beside ``volumes``.
+
+    Returns
+    -------
+    ``(C, D, H, W)``.
+    """
+    result: Tensor | None = None
+    for box, slab in finished_slabs(
+        network,
+        volumes,
+        window,
+        overlap=overlap,
+        weighting=weighting,
+        batch_size=batch_size,
+        needed=needed,
+        between=between,
+    ):
+        if result is None:
+            result = out(len(slab)) if out else torch.empty((len(slab), *volumes.shape[1:]), device=volumes.device)
+        result[(slice(None), *box)] = slab
+    assert result is not None
+    return result
+
+
+@torch.no_grad()
+def finished_slabs(
+    network: Callable[[Tensor], Tensor],
+    volumes: Tensor,
+    window: Shape,
+    *,
+    overlap: float = 0.5,
+    weighting: Weighting = "gaussian",
+    batch_size: int = 2,
+    needed: Tensor | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Box, Tensor]]:
+    """Yield the network's output over a whole volume slab by slab, as soon as no window reaches into a slab any more.
+
+    Windows go along the volume's longest axis, so that what is added up at any time is about a window's thickness of
+    the volume, on the network's device, and never all of it.
 
     Parameters
     ----------
@@ -33,43 +89,91 @@ def predict_windows(
     window
         Shape of the windows; axes of the volume that are shorter are filled up with zeros and cut again.
     overlap
-        Share of a window that the next one covers again, in [0, 1).
+        Share of a window that the next one covers again, in [0, 1). The last of a row is flush with the end.
+    weighting
+        ``gaussian``: a Gaussian of an eighth of the window's edge, never below 1e-3 (Isensee et al. 2021,
+        doi:10.1038/s41592-020-01008-z, supplementary note 2); ``constant``: the plain mean.
     batch_size
         Windows at once.
+    needed
+        Where an answer is wanted, boolean ``(D, H, W)``; windows without any such voxel are left out, and voxels
+        that no window covers are 0. Everywhere by default.
     between
         Called between batches; may raise to give up.
 
-    Returns
-    -------
-    ``(C, D, H, W)`` float32 on the device of ``volumes``.
+    Yields
+    ------
+    The box of a slab in the volume and its values ``(C, d, h, w)`` float32 on the device of ``volumes``. The boxes
+    cover the volume once.
     """
     if not 0 <= overlap < 1:
         raise ValueError(f"overlap must be in [0, 1), got {overlap}")
     size = volumes.shape[1:]
-    missing = [max(0, edge - have) for edge, have in zip(window, size, strict=True)]
-    before = [gap // 2 for gap in missing]
-    pads = [
-        part for gap, front in zip(reversed(missing), reversed(before), strict=True) for part in (front, gap - front)
-    ]
-    padded = functional.pad(volumes, pads)
-    weight = gaussian_weight(window).to(volumes.device)
-    total: Tensor | None = None
-    weights = torch.zeros(padded.shape[1:], device=volumes.device)
-    corners = list(
-        itertools.product(*(_starts(have, edge, overlap) for have, edge in zip(padded.shape[1:], window, strict=True)))
-    )
+    before, pads = _padding(size, window)
+    if any(pads):
+        volumes = functional.pad(volumes, pads)
+        needed = None if needed is None else functional.pad(needed, pads)
+    sweep = int(np.argmax(volumes.shape[1:]))
+    corners = _corners(volumes.shape[1:], window, overlap, sweep)
+    if needed is not None:
+        corners = [corner for corner in corners if bool(needed[_box(corner, window)].any())] or corners
+    weight = _weight(window, weighting).to(volumes.device)
+    sums = _Sums(volumes.shape[1:], sweep)
     for first in range(0, len(corners), batch_size):
         between()
-        boxes = [_box(corner, window) for corner in corners[first : first + batch_size]]
-        output = network(torch.stack([padded[(slice(None), *box)] for box in boxes])).float()
-        if total is None:
-            total = torch.zeros((output.shape[1], *padded.shape[1:]), device=volumes.device)
-        for box, part in zip(boxes, output, strict=True):
-            total[(slice(None), *box)] += part * weight
-            weights[box] += weight
-    assert total is not None
-    inner = tuple(slice(front, front + have) for front, have in zip(before, size, strict=True))
-    return (total / weights)[(slice(None), *inner)]
+        batch = corners[first : first + batch_size]
+        output = network(torch.stack([volumes[(slice(None), *_box(corner, window))] for corner in batch])).float()
+        if first and batch[0][sweep] > sums.low:
+            yield _within(sums.low, before, size, sweep, sums.finish(batch[0][sweep]))
+        sums.reach(len(output[0]), batch[-1][sweep] + window[sweep], volumes.device)
+        for corner, part in zip(batch, output, strict=True):
+            sums.add(_box(corner, window), part, weight)
+        del output, part
+    yield _within(sums.low, before, size, sweep, sums.finish(volumes.shape[1 + sweep]))
+
+
+class _Sums:
+    """Weighted sums of outputs, and of the weights, over the part of the volume that windows still reach.
+
+    Along the axis ``sweep`` they hold the voxels from ``low`` on.
+    """
+
+    def __init__(self, size: Sequence[int], sweep: int) -> None:
+        self.size, self.sweep, self.low = tuple(size), sweep, 0
+        self.total: Tensor | None = None  # (C + 1, ...): the last channel is the sum of the weights
+
+    def reach(self, channels: int, stop: int, device: torch.device) -> None:
+        """Make room up to ``stop``."""
+        held = None if self.total is None else self.total.shape[1 + self.sweep]
+        if self.total is not None and held is not None and self.low + held >= stop:
+            return
+        shape = [channels + 1, *self.size]
+        shape[1 + self.sweep] = stop - self.low
+        grown = torch.zeros(shape, device=device)
+        if self.total is not None and held is not None:
+            grown.narrow(1 + self.sweep, 0, held).copy_(self.total)
+        self.total = grown
+
+    def add(self, box: Box, part: Tensor, weight: Tensor) -> None:
+        """Add the output ``part`` of the window at ``box``."""
+        assert self.total is not None
+        along = box[self.sweep]
+        here: list[slice] = list(box)
+        here[self.sweep] = slice(along.start - self.low, along.stop - self.low)
+        self.total[(slice(None, -1), *here)].addcmul_(part, weight)
+        self.total[(slice(-1, None), *here)] += weight
+
+    def finish(self, stop: int) -> Tensor:
+        """Return the blended output up to ``stop``, and go on behind it."""
+        assert self.total is not None
+        axis = 1 + self.sweep
+        if self.low + self.total.shape[axis] < stop:
+            self.reach(len(self.total) - 1, stop, self.total.device)
+        done = self.total.narrow(axis, 0, stop - self.low)
+        rest = self.total.narrow(axis, stop - self.low, self.total.shape[axis] - (stop - self.low))
+        self.total, self.low = rest.clone(), stop
+        # Where no window was needed both are 0, and the answer is to be 0 too.
+        return done[:-1].div_(done[-1:].clamp_(min=torch.finfo(torch.float32).tiny))
 
 
 def gaussian_weight(window: Shape) -> Tensor:
@@ -79,14 +183,45 @@ def gaussian_weight(window: Shape) -> Tensor:
         place = np.arange(edge) - (edge - 1) / 2
         axes.append(np.exp(-0.5 * (place / (edge / 8)) ** 2))
     weight = axes[0][:, None, None] * axes[1][:, None] * axes[2]
-    return torch.from_numpy(np.maximum(weight, 1e-3)).float()
+    return torch.from_numpy(np.maximum(weight, _LEAST_WEIGHT)).float()
+
+
+def _weight(window: Shape, weighting: Weighting) -> Tensor:
+    return gaussian_weight(window) if weighting == "gaussian" else torch.ones(window)
+
+
+def _padding(size: Sequence[int], window: Shape) -> tuple[list[int], list[int]]:
+    """Return how many zeros go before each axis, and the same for ``torch.nn.functional.pad``."""
+    missing = [max(0, edge - have) for edge, have in zip(window, size, strict=True)]
+    before = [gap // 2 for gap in missing]
+    pairs = zip(reversed(before), reversed(missing), strict=True)
+    return before, [part for front, gap in pairs for part in (front, gap - front)]
+
+
+def _corners(size: Sequence[int], window: Shape, overlap: float, sweep: int) -> list[Shape]:
+    """Return the first voxel of each window, in the order of the axis ``sweep``."""
+    starts = [_starts(have, edge, overlap) for have, edge in zip(size, window, strict=True)]
+    corners = [(z, y, x) for z, y, x in itertools.product(*starts)]
+    return sorted(corners, key=lambda corner: corner[sweep])
 
 
 def _starts(have: int, edge: int, overlap: float) -> list[int]:
-    """Return the first voxel of each window along one axis: evenly spread, the last flush with the end."""
-    count = int(np.ceil((have - edge) / (edge * (1 - overlap)))) + 1
-    return sorted({int(start) for start in np.linspace(0, have - edge, count).round()})
+    """Return the first voxel of each window along one axis: equal steps, the last window flush with the end."""
+    step = max(1, int(edge * (1 - overlap)))
+    return [*range(0, have - edge, step), have - edge]
 
 
-def _box(corner: tuple[int, ...], window: Shape) -> tuple[slice, ...]:
-    return tuple(slice(start, start + edge) for start, edge in zip(corner, window, strict=True))
+def _box(corner: Shape, window: Shape) -> Box:
+    z, y, x = (slice(start, start + edge) for start, edge in zip(corner, window, strict=True))
+    return z, y, x
+
+
+def _within(low: int, before: list[int], size: Sequence[int], sweep: int, slab: Tensor) -> tuple[Box, Tensor]:
+    """Cut the zeros round the volume off ``slab``, which begins at ``low``, and say where the rest lies."""
+    box = [slice(0, have) for have in size]
+    inner = [slice(front, front + have) for front, have in zip(before, size, strict=True)]
+    first, last = max(low, before[sweep]), min(low + slab.shape[1 + sweep], before[sweep] + size[sweep])
+    last = max(first, last)
+    box[sweep] = slice(first - before[sweep], last - before[sweep])
+    inner[sweep] = slice(first - low, last - low)
+    return (box[0], box[1], box[2]), slab[(slice(None), *inner)]
