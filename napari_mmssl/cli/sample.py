@@ -10,12 +10,15 @@ SUMMARY = "write a sample cohort of made-up people (phantoms) to try everything 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     # No choices here: naming the phantoms would import what makes them.
-    parser.add_argument("organ", metavar="NAME", help="which phantom: glioma")
+    parser.add_argument("organ", metavar="NAME", help="which phantom: glioma, prostate or liver")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to; new or empty")
     parser.add_argument("--cases", type=int, default=12, metavar="N", help="how many people (default: 12)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which people (default: 0)")
     parser.add_argument(
-        "--spacing", type=float, default=2.0, metavar="MM", help="about the edge of a voxel in mm (default: 2.0)"
+        "--spacing",
+        type=float,
+        metavar="MM",
+        help="edge of a voxel within a slice in mm (default: by phantom)",
     )
 
 

@@ -100,6 +100,7 @@ class Pretraining(Trainee):
             augmentation=Augmentation(),
         )
         _check_batches(self.batches, needs)
+        _check_mixing(self.batches, {name: chosen for name, (_, chosen) in resolved.items()})
         looked_at = replace(self.batches, cases=validation, steps=_VALIDATION_BATCHES, purpose="validation")
         self._validation = looked_at if validation else None
 
@@ -227,6 +228,18 @@ def _check_batches(batches: PatchSampler, needs: Needs) -> None:
         raise ConfigError(
             f"the recipe compares {needs.subjects} subjects at a time; set optimisation.batch_size to "
             f"{needs.subjects} or more, or leave out the objective that compares"
+        )
+
+
+def _check_mixing(batches: PatchSampler, objectives: Mapping[str, Any]) -> None:
+    """Refuse to mix modalities where nobody has two: scans of different people do not lie on each other."""
+    mixing = [name for name, chosen in objectives.items() if getattr(chosen, "mode", "single") != "single"]
+    present = sorted({name for case in batches.cases for name in case.modalities})
+    if mixing and len(present) > 1 and all(len(case.modalities) == 1 for case in batches.cases):
+        raise ConfigError(
+            f"'{mixing[0]}' mixes modalities, and {' and '.join(present)} are of different people, who are never "
+            "mixed; give each person a synthetic partner first (mmssl synthesize train, then apply), or set "
+            f"objectives.{mixing[0]}.mode=single"
         )
 
 

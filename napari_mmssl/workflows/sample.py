@@ -15,7 +15,6 @@ from napari_mmssl.volumes.label_classes import write_classes
 from napari_mmssl.volumes.volume import Volume
 
 _MOST_CASES = 999
-_SPACINGS_MM = (1.0, 6.0)
 
 
 def make_sample(
@@ -23,7 +22,7 @@ def make_sample(
     out: Path,
     cases: int,
     seed: int,
-    spacing_mm: float,
+    spacing_mm: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a sample cohort as one folder per case, with its clinical table and a note that it is a phantom.
@@ -39,7 +38,7 @@ def make_sample(
     seed
         Not negative; the same seed gives the same people.
     spacing_mm
-        About the edge of a voxel, 1 to 6 mm.
+        About the edge of a voxel; ``None``: what suits the phantom.
     progress
         Told how many of how many cases are done.
 
@@ -56,7 +55,8 @@ def make_sample(
         If ``out`` holds something already or cannot be written.
     """
     phantom = phantoms.get(organ)
-    _check(cases, seed, spacing_mm)
+    spacing_mm = phantom.spacing_mm if spacing_mm is None else spacing_mm
+    _check(cases, seed, spacing_mm, phantom.spacings_mm)
     _make_empty(out)
     note: dict[str, Any] = {
         "generator": organ,
@@ -77,18 +77,18 @@ def make_sample(
         clinical.append((case.id, case.clinical))
         if progress is not None:
             progress(index + 1, cases)
-    name, rows = phantom.table(clinical)
-    _write_table(out / name, rows)
+    for name, rows in phantom.tables(clinical).items():
+        _write_table(out / name, rows)
     write_json(out / NOTE_NAME, {**note, "people": people})
     return out
 
 
-def _check(cases: int, seed: int, spacing_mm: float) -> None:
+def _check(cases: int, seed: int, spacing_mm: float, spacings_mm: tuple[float, float]) -> None:
     if not 1 <= cases <= _MOST_CASES:
         raise ConfigError(f"a sample cohort has 1 to {_MOST_CASES} cases, not {cases}")
     if seed < 0:
         raise ConfigError(f"a seed is 0 or more, not {seed}")
-    finest, coarsest = _SPACINGS_MM
+    finest, coarsest = spacings_mm
     if not finest <= spacing_mm <= coarsest:
         raise ConfigError(f"the spacing of a sample cohort is {finest:g} to {coarsest:g} mm, not {spacing_mm:g}")
 
@@ -115,5 +115,6 @@ def _write_case(folder: Path, case: PhantomCase, phantom: Phantom, description: 
 
 def _write_table(path: Path, rows: list[list[str]]) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    delimiter = "\t" if path.suffix == ".tsv" else ","
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())

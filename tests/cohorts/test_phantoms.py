@@ -14,7 +14,7 @@ from scipy import ndimage
 from napari_mmssl.cli import sample as cli_sample
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.phantoms import phantoms
-from napari_mmssl.cohorts.phantoms.glioma import VERSION, draw_survival, glioma_case, survival_table
+from napari_mmssl.cohorts.phantoms.glioma import VERSION, clinical_tables, draw_survival, glioma_case
 from napari_mmssl.cohorts.phantoms.grid import Grid, smooth_field
 from napari_mmssl.cohorts.phantoms.person import Build, grow_brain
 from napari_mmssl.cohorts.phantoms.tumour import ENHANCING, NECROTIC_CORE, OEDEMA, _gradient_field
@@ -208,11 +208,13 @@ def test_old_people_and_those_with_large_tumours_die_sooner():
 
 
 def test_the_table_has_the_columns_and_the_wording_of_brats_2020():
-    dead = {"age_years": 61, "survival_days": 300, "survival_observed": True, "resection": "GTR"}
-    name, rows = survival_table([("a", dead), ("b", {**dead, "survival_observed": False})])
+    dead = {"age_years": 61, "survival_days": 300, "survival_observed": True, "resection": "GTR", "grade": "HGG"}
+    tables = clinical_tables([("a", dead), ("b", {**dead, "survival_observed": False})])
+    (name, rows), (other, grades) = tables.items()
     assert name == "survival_info.csv"
     assert rows[0] == ["Brats20ID", "Age", "Survival_days", "Extent_of_Resection"]
     assert [row[2] for row in rows[1:]] == ["300", "ALIVE (300 days later)"]
+    assert (other, grades[1:]) == ("name_mapping.csv", [["HGG", "a"], ["HGG", "b"]])
 
 
 def test_a_written_cohort_is_found_with_everything_in_it(cohort_folder, people):
@@ -291,4 +293,4 @@ def test_the_command_writes_what_it_was_asked_for(tmp_path, capsys):
 
 
 def test_phantoms_are_found_through_the_registry():
-    assert [entry.name for entry in phantoms.entries()] == ["glioma"]
+    assert [entry.name for entry in phantoms.entries()] == ["glioma", "liver", "prostate"]

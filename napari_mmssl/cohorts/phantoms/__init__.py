@@ -22,11 +22,11 @@ class PhantomCase:
     geometry
         The grid all arrays share.
     volumes
-        Modality to intensities ``(z, y, x)``, int16; 0 outside the brain.
+        Modality to intensities ``(z, y, x)``, int16.
     label
         Classes ``(z, y, x)``, uint8.
     clinical
-        ``age_years``, ``survival_days``, ``survival_observed`` and what else the organ's table has.
+        What the organ's tables are written from, such as ``age_years``.
     facts
         What was drawn to make this person, as plain values.
     """
@@ -53,15 +53,21 @@ class Phantom:
         What the values of its label maps mean.
     make_case
         From (index from 0, seed, spacing in mm) to a case. Case ``k`` is the same however many are made.
-    table
-        From the (id, clinical values) of all cases to the file name of the clinical table and its rows, header first.
+    tables
+        From the (id, clinical values) of all cases to the clinical tables: file name to rows, header first.
+    spacing_mm
+        The edge of a voxel if nothing else is asked for.
+    spacings_mm
+        The finest and the coarsest that may be asked for.
     """
 
     version: int
     made_from: str
     classes: tuple[LabelClass, ...]
     make_case: Callable[[int, int, float], PhantomCase]
-    table: Callable[[list[tuple[str, dict[str, Any]]]], tuple[str, list[list[str]]]]
+    tables: Callable[[list[tuple[str, dict[str, Any]]]], dict[str, list[list[str]]]]
+    spacing_mm: float
+    spacings_mm: tuple[float, float]
 
 
 phantoms: Registry[Phantom] = Registry("sample cohort", __name__)

@@ -72,7 +72,10 @@ def glioma_case(index: int, seed: int, spacing_mm: float) -> PhantomCase:
         geometry=stored.apply_to(_cropped(anatomy.grid, box)),
         volumes={name: stored.apply(_as_stored(file, volume[box])).copy() for name, volume in volumes.items()},
         label=stored.apply(tumour.label[box]).copy(),
-        clinical=draw_survival(draws(purpose="glioma: survival"), age_years, core_ml),
+        clinical={
+            **draw_survival(draws(purpose="glioma: survival"), age_years, core_ml),
+            "grade": "HGG" if plan.high_grade else "LGG",
+        },
         facts={
             "grade": "high" if plan.high_grade else "low",
             "core_ml": round(core_ml, 2),
@@ -146,17 +149,26 @@ def draw_survival(rng: np.random.Generator, age_years: int, core_ml: float) -> d
     }
 
 
-def survival_table(cases: list[tuple[str, dict[str, Any]]]) -> tuple[str, list[list[str]]]:
-    """Return the name and rows of the clinical table, with the columns and wording of BraTS 2020."""
+def clinical_tables(cases: list[tuple[str, dict[str, Any]]]) -> dict[str, list[list[str]]]:
+    """Return the tables of survival and of grades, with the names, columns and wording of BraTS 2020."""
     rows = [["Brats20ID", "Age", "Survival_days", "Extent_of_Resection"]]
     for case_id, clinical in cases:
         days = str(clinical["survival_days"])
         if not clinical["survival_observed"]:
             days = f"ALIVE ({days} days later)"
         rows.append([case_id, str(clinical["age_years"]), days, clinical["resection"]])
-    return "survival_info.csv", rows
+    grades = [["Grade", "BraTS_2020_subject_ID"], *([clinical["grade"], case_id] for case_id, clinical in cases)]
+    return {"survival_info.csv": rows, "name_mapping.csv": grades}
 
 
-phantoms.register("glioma", summary="brain tumours on T1, T1 after contrast, T2 and FLAIR, with survival")(
-    Phantom(VERSION, MADE_FROM, BRATS_2018.classes, glioma_case, survival_table)
+phantoms.register("glioma", summary="brain tumours on T1, T1 after contrast, T2 and FLAIR, with survival and grade")(
+    Phantom(
+        version=VERSION,
+        made_from=MADE_FROM,
+        classes=BRATS_2018.classes,
+        make_case=glioma_case,
+        tables=clinical_tables,
+        spacing_mm=2.0,
+        spacings_mm=(1.0, 6.0),
+    )
 )

@@ -72,7 +72,7 @@ class Grid:
         return Geometry(self.shape, from_nifti(affine))
 
 
-def smooth_field(rng: np.random.Generator, grid: Grid, scale_mm: float) -> FloatArray:
+def smooth_field(rng: np.random.Generator, grid: Grid, scale_mm: float, reach_mm: float = _REACH_MM) -> FloatArray:
     """Draw a smooth random field with mean 0 and variance 1 at every voxel.
 
     White noise on knots ``scale_mm`` apart is joined by cubic B-splines, so the field is defined in
@@ -86,12 +86,14 @@ def smooth_field(rng: np.random.Generator, grid: Grid, scale_mm: float) -> Float
         Where the field is evaluated.
     scale_mm
         Distance of the knots; bumps are about twice as wide.
+    reach_mm
+        How far from the origin there are knots; beyond that, the field goes on as it ends.
 
     Returns
     -------
     Shape ``(D, H, W)``.
     """
-    z, y, x = (_spline_weights(axis, scale_mm) for axis in grid.axes_mm())
+    z, y, x = (_spline_weights(axis, scale_mm, reach_mm) for axis in grid.axes_mm())
     field = rng.standard_normal((z.shape[1], y.shape[1], x.shape[1]), dtype=np.float32)  # K, L, M
     field = np.tensordot(z, field, axes=(1, 0))  # D, L, M
     field = np.tensordot(y, field, axes=(1, 1))  # H, D, M
@@ -99,15 +101,15 @@ def smooth_field(rng: np.random.Generator, grid: Grid, scale_mm: float) -> Float
     return np.ascontiguousarray(field.transpose(2, 1, 0))
 
 
-def _spline_weights(axis_mm: npt.NDArray[np.float64], scale_mm: float) -> FloatArray:
-    count = int(np.ceil(2 * _REACH_MM / scale_mm)) + 4
-    knots = -_REACH_MM + scale_mm * (np.arange(count + 4) - 3)
-    inside = np.clip(axis_mm, -_REACH_MM, _REACH_MM - 1e-3)
+def _spline_weights(axis_mm: npt.NDArray[np.float64], scale_mm: float, reach_mm: float) -> FloatArray:
+    count = int(np.ceil(2 * reach_mm / scale_mm)) + 4
+    knots = -reach_mm + scale_mm * (np.arange(count + 4) - 3)
+    inside = np.clip(axis_mm, -reach_mm, reach_mm - 1e-3)
     weights = BSpline.design_matrix(inside, knots, 3).toarray()
     return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True), dtype=np.float32)
 
 
-def ramp(values: FloatArray, start: float, end: float) -> FloatArray:
+def ramp(values: npt.NDArray[np.floating], start: float, end: float) -> FloatArray:
     """Return 0 where ``values`` is at or before ``start``, 1 at or past ``end``, and a smooth step between."""
     share = np.clip((values - start) / (end - start), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)
