@@ -51,6 +51,7 @@ def follow(
     *,
     stop: Callable[[], bool],
     failure: Callable[[], str | None] = lambda: None,
+    since_s: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Update]:
     """Yield an update whenever something is new in the run ``path``, until it ends or ``stop`` says so.
@@ -66,6 +67,8 @@ def follow(
     failure
         What the started process said last if it ended with an error, else ``None``; for runs that fail before
         they have a folder.
+    since_s
+        Unix time at which a process was started that goes on with the run: what the status said before that is old.
     sleep
         How to wait between looks.
     """
@@ -82,7 +85,7 @@ def follow(
             sleep(POLL_S)
             continue
         try:
-            update, offset = _look(path, offset, sentence)
+            update, offset = _look(path, offset, sentence, since_s if waited < _PATIENCE_S else 0.0)
         except (RunError, OSError):
             # The folder of a start that failed is removed; the next look says why.
             sleep(POLL_S)
@@ -92,16 +95,19 @@ def follow(
             before = update
         if update.ended:
             return
+        waited += POLL_S if update.state == "starting" else 0.0
         sleep(POLL_S)
 
 
-def _look(path: Path, offset: int, failure: str | None) -> tuple[Update, int]:
+def _look(path: Path, offset: int, failure: str | None, since_s: float) -> tuple[Update, int]:
     run = RunFolder.open(path)
     alive = run.is_alive()
     # Status before events: an ended run has then written all events that are read next.
     status = run.status()
     events, offset = run.events(offset)
     state, reason = status["state"], status.get("reason")
+    if failure is None and status.get("updated_s", since_s) < since_s:
+        return Update("starting", status.get("step", 0), status.get("total", 0), events=tuple(events)), offset
     if state in ACTIVE_STATES and (failure is not None or not alive):
         state, reason = "failed", failure or f"the process ended without a word; '{path / 'log.txt'}' may tell more"
     update = Update(

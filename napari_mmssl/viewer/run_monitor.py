@@ -2,16 +2,19 @@
 
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import Order, RunFolder
-from napari_mmssl.viewer.following import Update
+from napari_mmssl.viewer.closing import CloseGuard
+from napari_mmssl.viewer.following import Update, progress_words
 from napari_mmssl.viewer.watching import Watched, watch
 from napari_mmssl.workflows.launch import Job, start
 
@@ -36,25 +39,41 @@ class RunMonitor(QObject):
         self._watcher: Any = None
         self._bar: Any = None
         self._cancelled = False
+        self._what = ""
 
     @property
     def active(self) -> bool:
         """Whether a run is being watched."""
         return self._watcher is not None
 
+    @property
+    def words(self) -> str:
+        """What is watched, and how far it is."""
+        if self.path is None:
+            return ""
+        far = f", {progress_words(self.last)}" if self.last is not None else ""
+        return f"{self._what} '{self.path.name}'{far}"
+
     def start(self, arguments: Sequence[str], path: Path, what: str) -> None:
         """Start ``mmssl`` with ``arguments`` as a process that writes the run ``path``, and watch it."""
         job = self._launch(arguments)
         self.watch(path, what, job)
 
-    def watch(self, path: Path, what: str, job: Job | None = None) -> None:
+    def resume(self, path: Path, what: str) -> None:
+        """Start a process that goes on with the run ``path``, and watch it."""
+        now_s = time.time()
+        self.watch(path, what, self._launch(["runs", "resume", str(path)]), since_s=now_s)
+
+    def watch(self, path: Path, what: str, job: Job | None = None, *, since_s: float = 0.0) -> None:
         """Watch the run ``path``, whoever started it; ``what`` it is stands at the progress bar."""
         self.leave()
+        self._guard_window()
         self.path, self.last, self._job, self._cancelled = path, None, job, False
+        self._what = what
         # tqdm would write to the terminal as well.
         self._bar = progress(total=0, desc=f"{what} {path.name}", file=open(os.devnull, "w"))  # noqa: SIM115
         failure = (lambda: last_words(job)) if job is not None else (lambda: None)
-        self._watcher = watch(Watched(path, what, failure), self._update, self._broken)
+        self._watcher = watch(Watched(path, what, failure, since_s), self._update, self._broken)
 
     def order(self, order: Order) -> None:
         """Ask the run to ``stop`` (and keep what it learned) or to ``cancel``; nothing happens if there is none."""
@@ -76,6 +95,11 @@ class RunMonitor(QObject):
         if self._watcher is not None:
             self._watcher.quit()
         self._close()
+
+    def _guard_window(self) -> None:
+        parent = self.parent()
+        if isinstance(parent, QWidget) and isinstance(parent.window(), QMainWindow):
+            CloseGuard.of(parent.window()).add(self)
 
     def _update(self, update: Update) -> None:
         if self._bar is None:

@@ -20,6 +20,9 @@ class Session:
     cohort_changed = Signal(object)
     case_changed = Signal(object)
     run_changed = Signal(object)
+    #: A run folder is to be shown, or gone on with, by whoever watches runs.
+    attach_asked = Signal(object)
+    resume_asked = Signal(object)
 
     def __init__(self) -> None:
         self._cohort: Cohort | None = None

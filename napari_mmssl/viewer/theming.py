@@ -9,3 +9,8 @@ def text_colour(viewer: Any) -> str:
     """Return the colour of text in the theme of ``viewer``, as ``#rrggbb``."""
     red, green, blue = get_theme(viewer.theme).text.as_rgb_tuple()[:3]
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def is_dark(viewer: Any) -> bool:
+    """Whether text is light on dark in the theme of ``viewer``."""
+    return bool(get_theme(viewer.theme).type == "dark")

@@ -26,13 +26,14 @@ class Watched:
         The run folder.
     what
         What runs there, such as ``pretraining``.
-    failure
+    failure, since_s
         As for :func:`napari_mmssl.viewer.following.follow`.
     """
 
     path: Path
     what: str
     failure: Callable[[], str | None] = lambda: None
+    since_s: float = 0.0
 
     def __call__(self) -> None:
         """Do nothing: napari's ``create_worker`` wants to be handed something that can be called."""
@@ -67,7 +68,10 @@ class RunWatcher(WorkerBase):
         pool.releaseThread()
         last = None
         try:
-            for last in follow(self.watched.path, stop=lambda: self.abort_requested, failure=self.watched.failure):
+            watched = self.watched
+            for last in follow(
+                watched.path, stop=lambda: self.abort_requested, failure=watched.failure, since_s=watched.since_s
+            ):
                 self.updated.emit(last)
         finally:
             pool.reserveThread()

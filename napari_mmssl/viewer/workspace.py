@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-mmssl"
 #: Tabs of one dock on the right, in this order.
-WIDGETS = ("Cases", "Pretext", "Train", "Segment")
+WIDGETS = ("Cases", "Pretext", "Train", "Runs", "Segment")
 PLANES = f"Planes ({PLUGIN})"
 
 

@@ -75,7 +75,8 @@ def fake_launch(tmp_path):
 
     def make(how):
         def launch(arguments):
-            out = arguments[arguments.index("--out") + 1]
+            # "runs resume RUN" names the folder last.
+            out = arguments[arguments.index("--out") + 1] if "--out" in arguments else arguments[-1]
             case = [arguments[arguments.index("--case") + 1]] if "--case" in arguments else []
             log = tmp_path / f"job{len(jobs)}.log"
             command = [sys.executable, str(Path(__file__).with_name("fake_run.py")), how, out, *case]

@@ -33,7 +33,7 @@ def train(run: RunFolder, how: str) -> None:
         pending = run.pending()
         if pending:
             run.answer(pending[-1])
-            state = {"stop": "stopped", "cancel": "cancelled"}[pending[-1].order]
+            state = {"stop": "stopped", "cancel": "cancelled", "pause": "paused"}[pending[-1].order]
             run.set_status(state, step=STEPS, total=STEPS)
             run.emit("ended", state=state, step=STEPS)
             return
@@ -58,5 +58,8 @@ if __name__ == "__main__":
         sys.exit("mmssl pretrain: no case in 'here' has a modality to learn from")
     if how == "slow":
         time.sleep(60)
-    folder = RunFolder.create(Path(out), "predict" if rest else "pretrain", {})
+    resumed = RunFolder.is_run(Path(out))
+    folder = (
+        RunFolder.open(Path(out)) if resumed else RunFolder.create(Path(out), "predict" if rest else "pretrain", {})
+    )
     predict(folder, rest[0]) if rest else train(folder, how)

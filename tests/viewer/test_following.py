@@ -3,7 +3,7 @@
 import pytest
 
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.curves import Curve, curves_in, is_score, short_names
+from napari_mmssl.viewer.curve_values import Curve, curves_in, is_score, short_names, smoothed
 from napari_mmssl.viewer.following import Update, duration_words, follow, progress_words, run_kind
 
 
@@ -136,3 +136,18 @@ def test_progress_in_words():
 def test_a_folder_that_is_no_run_has_no_kind(run, tmp_path):
     assert run_kind(run.path) == "pretrain"
     assert run_kind(tmp_path) is None
+
+
+def test_the_smoothed_line_is_the_exponential_mean_and_passes_over_gaps():
+    values = [4.0, 2.0, float("nan"), 1.0, 3.0]
+    keep, total, weight, wanted = 1 - 2 / 4, 0.0, 0.0, []
+    for value in values:
+        # A gap makes what came before it older and adds nothing.
+        total, weight = keep * total, keep * weight
+        if value == value:
+            total, weight = total + (1 - keep) * value, weight + (1 - keep)
+        wanted.append(total / weight)
+
+    assert smoothed(values, 3) == pytest.approx(wanted)
+    assert smoothed(values, 1)[[0, 1, 3, 4]] == pytest.approx([4.0, 2.0, 1.0, 3.0])
+    assert smoothed([5.0] * 7, 50) == pytest.approx([5.0] * 7)

@@ -31,7 +31,8 @@ def button(widget, name):
 
 
 def words(widget):
-    return widget.findChild(QLabel, "state").text()
+    # The name of the run stands before it.
+    return widget.findChild(QLabel, "state").text().rpartition("</b>: ")[2]
 
 
 def run_to_end(widget, qtbot):
@@ -150,6 +151,8 @@ def test_cancel_hands_nothing_on(make, qtbot):
     button(widget, "start").click()
     qtbot.waitUntil(lambda: words(widget).startswith("step 4 of 4"), timeout=20_000)
 
+    button(widget, "cancel").click()
+    assert widget.monitor.active
     button(widget, "cancel").click()
     qtbot.waitUntil(lambda: not widget.monitor.active, timeout=20_000)
 
