@@ -131,6 +131,30 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def reading_dicom(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong in the block into one sentence that names ``path`` and quotes nothing of the file.
+
+    Raises
+    ------
+    ReadError
+        For every exception; of the same kind if it is one already.
+    """
+    try:
+        with quiet_pydicom():
+            yield
+    except (ReadError, GeometryError) as error:
+        kind = type(error) if isinstance(error, ReadError) else ReadError
+        raise kind(f"cannot read '{path}': {error}") from None
+    except OSError as error:
+        raise ReadError(f"cannot read '{path}': {(error.strerror or 'it ends early').lower()}") from None
+    except MemoryError:
+        raise ReadError(f"cannot read '{path}': there is not enough memory for it") from None
+    # pydicom raises nearly everything on damaged files, and its words may quote the patient.
+    except Exception as error:  # noqa: BLE001
+        raise ReadError(f"cannot read '{path}': its DICOM header is damaged ({type(error).__name__})") from None
+
+
 def is_dicom(path: Path) -> bool:
     """Whether ``path`` starts like a DICOM file.
 
@@ -160,23 +184,27 @@ def read_slices(path: Path) -> list[Slice]:
     ReadError
         If the file is damaged or cut.
     """
-    try:
-        with quiet_pydicom(), path.open("rb") as file:
-            return _slices(path, file)
-    except (ReadError, GeometryError) as error:
-        raise ReadError(f"cannot read '{path}': {error}") from None
-    except OSError as error:
-        raise ReadError(f"cannot read '{path}': {(error.strerror or 'it ends early').lower()}") from None
-    # pydicom raises nearly everything on damaged files, and its words may quote the patient.
-    except Exception as error:  # noqa: BLE001
-        raise ReadError(f"cannot read '{path}': its DICOM header is damaged ({type(error).__name__})") from None
+    with reading_dicom(path), path.open("rb") as file:
+        return _slices(path, file)
 
 
-def _slices(path: Path, file: BinaryIO) -> list[Slice]:
+def refuse_bomb(file: BinaryIO) -> int:
+    """Return the size of a DICOM file in bytes.
+
+    Raises
+    ------
+    ReadError
+        If it is packed as a whole and could fill the memory.
+    """
     size = os.fstat(file.fileno()).st_size
     if _DEFLATED in file.read(2048) and size > _MOST_DEFLATED_BYTES:
         raise ReadError("it is packed as a whole (deflated transfer syntax) and too large to unpack unseen")
     file.seek(0)
+    return size
+
+
+def _slices(path: Path, file: BinaryIO) -> list[Slice]:
+    size = refuse_bomb(file)
     dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
     sop_class = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
     if sop_class == _DICOMDIR:

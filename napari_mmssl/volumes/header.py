@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_mmssl.errors import GeometryError, MmsslError, ReadError
 from napari_mmssl.volumes.geometry import Affine, Geometry
+from napari_mmssl.volumes.volume import LabelClass
 
 #: Marks a file whose voxels a network made; stands in the header's description.
 SYNTHETIC_MARK = "MMSSL SYNTHETIC"
@@ -34,12 +35,18 @@ class Header:
         Type of the voxels as stored, before any rescaling, in native byte order.
     description
         Free text of the header; empty if there is none.
+    classes
+        Names and colours of label values, in formats whose files hold them.
+    notes
+        What a person should know of how the file is read, one sentence each.
     """
 
     geometry: Geometry
     channels: int | None
     dtype: np.dtype
     description: str
+    classes: tuple[LabelClass, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> bool:

@@ -1,19 +1,23 @@
 """Read and write volumes and label maps, whatever the file format.
 
-NIfTI goes through nibabel, because SimpleITK refuses sheared affines. NRRD and MetaImage are written through SimpleITK
-and read here: damaged headers end SimpleITK's process, and damaged voxels it returns as noise
-(``docs/decisions/0006-own-nrrd-and-metaimage-readers.md``). A folder is read as a DICOM series. No exception of a
-library leaves this package: a person gets one sentence that names the file.
+NIfTI goes through nibabel, because SimpleITK refuses sheared affines. NRRD and MetaImage are read here: damaged headers
+end SimpleITK's process, and damaged voxels it returns as noise
+(``docs/decisions/0006-own-nrrd-and-metaimage-readers.md``). A folder is read as a DICOM series, a DICOM file as what it
+holds: images, a segmentation or contours. No exception of a library leaves this package: a person gets one sentence
+that names the file.
 """
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from napari_mmssl.atomic import replacing
 from napari_mmssl.errors import MmsslError, ReadError, WriteError
+from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.header import SYNTHETIC_MARK, Header, NotAVolumeError
 from napari_mmssl.volumes.label_classes import read_classes, write_classes
 from napari_mmssl.volumes.volume import LabelMap, Volume
@@ -27,14 +31,18 @@ __all__ = [
     "NotAVolumeError",
     "check_writable_name",
     "classes_file",
+    "holds_classes",
     "is_dicom",
     "is_image",
     "read_header",
     "read_label_map",
+    "read_label_map_and_header",
     "read_volume",
+    "split_name",
     "stem",
     "write_label_map",
     "write_volume",
+    "write_volumes",
 ]
 
 #: Endings of the files that can be read. ``.hdr`` stands for the pair with its ``.img``, which is one volume.
@@ -57,7 +65,13 @@ def is_dicom(path: Path) -> bool:
 
 def stem(path: Path) -> str:
     """Return the name of ``path`` without its ending, ``.nii.gz`` being one ending."""
-    return path.name[: len(path.name) - len(_suffix(path) or path.suffix)]
+    return split_name(path)[0]
+
+
+def split_name(path: Path) -> tuple[str, str]:
+    """Return the name of ``path`` without its ending, and the ending."""
+    n = len(path.name) - len(_suffix(path) or path.suffix)
+    return path.name[:n], path.name[n:]
 
 
 def classes_file(path: Path) -> Path:
@@ -83,7 +97,8 @@ def read_header(path: Path) -> Header:
     GeometryError
         If its affine is NaN or singular or an axis is empty.
     """
-    header: Header = _reader(path).read_header(path)
+    reader, file = _reader(path)
+    header: Header = reader.read_header(file)
     return header
 
 
@@ -111,14 +126,22 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
     --------
     write_volume : the inverse.
     """
-    header, array = _reader(path).read_array(path, channel)
+    reader, file = _reader(path)
+    header, array = reader.read_array(file, channel)
     return Volume(array, header.geometry, header.synthetic)
 
 
 def read_label_map(path: Path, channel: int | None = None) -> LabelMap:
-    """Read a label map, with the names of its classes if a ``<stem>.labels.json`` lies beside it.
+    """Read a label map, with the names and colours of its classes from the file itself or ``<stem>.labels.json``.
 
     Float files are taken when every voxel holds a whole number.
+
+    Parameters
+    ----------
+    path
+        The file.
+    channel
+        Position on the fourth axis, or of one segment of a DICOM segmentation, counted from 0.
 
     Raises
     ------
@@ -131,8 +154,21 @@ def read_label_map(path: Path, channel: int | None = None) -> LabelMap:
     --------
     write_label_map : the inverse.
     """
-    header, array = _reader(path).read_array(path, channel)
-    return LabelMap(_whole(path, array), header.geometry, read_classes(classes_file(path)))
+    return read_label_map_and_header(path, channel)[0]
+
+
+def read_label_map_and_header(path: Path, channel: int | None = None) -> tuple[LabelMap, Header]:
+    """As :func:`read_label_map`, with the header, whose notes say how it was read and what was lost.
+
+    Raises
+    ------
+    ReadError, GeometryError
+        As :func:`read_label_map`.
+    """
+    reader, file = _reader(path)
+    header, array = reader.read_array(file, channel)
+    classes = header.classes or read_classes(classes_file(path))
+    return LabelMap(_whole(path, array), header.geometry, classes), header
 
 
 def write_volume(path: Path, volume: Volume, description: str = "") -> None:
@@ -158,11 +194,32 @@ def write_volume(path: Path, volume: Volume, description: str = "") -> None:
     """
     if volume.synthetic and SYNTHETIC_MARK not in description:
         description = f"{SYNTHETIC_MARK} {description}".strip()
-    _write(path, volume.array, volume, description)
+    _write(path, volume.array, volume.geometry, description)
+
+
+def write_volumes(path: Path, volumes: Sequence[Volume], description: str = "") -> None:
+    """Write volumes of one grid as one 4-D file, in their order.
+
+    Raises
+    ------
+    WriteError
+        As :func:`write_volume`, and if they lie on several grids.
+
+    See Also
+    --------
+    read_volume : reads them back one by one.
+    """
+    if len({volume.array.shape for volume in volumes}) != 1 or not all(
+        volume.geometry.same_grid(volumes[0].geometry) for volume in volumes
+    ):
+        raise WriteError(f"cannot write '{path}': its volumes lie on several grids; write each into a file of its own")
+    _write(path, np.stack([volume.array for volume in volumes]), volumes[0].geometry, description)
 
 
 def write_label_map(path: Path, label_map: LabelMap, description: str = "") -> None:
-    """Write ``label_map`` in the smallest whole-number type, and its classes to ``<stem>.labels.json``.
+    """Write ``label_map`` in the smallest whole-number type; its classes into the file, or ``<stem>.labels.json``.
+
+    NRRD holds them itself, in the keys of 3D Slicer.
 
     Parameters
     ----------
@@ -182,7 +239,11 @@ def write_label_map(path: Path, label_map: LabelMap, description: str = "") -> N
     --------
     read_label_map : the inverse.
     """
-    _write(path, label_map.array.astype(_smallest_dtype(label_map.array)), label_map, description)
+    array = label_map.array.astype(_smallest_dtype(label_map.array))
+    inside = {"classes": label_map.classes} if holds_classes(path) else {}
+    _write(path, array, label_map.geometry, description, **inside)
+    if label_map.classes and inside:
+        return
     if label_map.classes:
         write_classes(classes_file(path), label_map.classes)
     else:
@@ -190,11 +251,16 @@ def write_label_map(path: Path, label_map: LabelMap, description: str = "") -> N
         classes_file(path).unlink(missing_ok=True)
 
 
-def _write(path: Path, array: np.ndarray, placed: Volume | LabelMap, description: str) -> None:
+def holds_classes(path: Path) -> bool:
+    """Whether a file of this name holds the names of its classes itself, and needs none beside it."""
+    return _suffix(path) == ".nrrd" or path.suffix.lower() in DICOM_SUFFIXES
+
+
+def _write(path: Path, array: np.ndarray, geometry: Geometry, description: str, **more: Any) -> None:
     writer = _writer(path)
     with replacing(path) as aside:
         try:
-            writer.write_array(aside, array, placed.geometry, description)
+            writer.write_array(aside, array, geometry, description, **more)
         except OSError:
             raise
         except MmsslError as error:
@@ -216,28 +282,33 @@ def _suffix(path: Path) -> str | None:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix), None)
 
 
-def _reader(path: Path) -> ModuleType:
-    """Return the module that reads files of this name; imported late, since looking at folders needs names only."""
+def _reader(path: Path) -> tuple[ModuleType, Path]:
+    """Return the module that reads ``path``, and the file that it reads: a folder may stand for one.
+
+    Imported late, since looking at folders needs names only.
+    """
     suffix = _suffix(path)
-    if path.is_dir() or path.suffix.lower() in DICOM_SUFFIXES:
-        return importlib.import_module("napari_mmssl.volumes.dicom_series")
-    if suffix in (".nrrd", ".nhdr"):
-        return importlib.import_module("napari_mmssl.volumes.nrrd_files")
-    if suffix in (".mha", ".mhd"):
-        return importlib.import_module("napari_mmssl.volumes.meta_files")
     if suffix is None and path.suffix.lower() != ".img":
         # Scanners name files by numbers; what starts like DICOM is read as it.
-        if is_dicom(path):
-            return importlib.import_module("napari_mmssl.volumes.dicom_series")
+        if path.is_dir() or path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
+            return _dicom_reader(path)
         raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
-    return importlib.import_module("napari_mmssl.volumes.nifti_files")
+    if path.is_dir():
+        return _dicom_reader(path)
+    names = {".nrrd": "nrrd_files", ".nhdr": "nrrd_files", ".mha": "meta_files", ".mhd": "meta_files"}
+    return importlib.import_module(f"napari_mmssl.volumes.{names.get(suffix or '', 'nifti_files')}"), path
+
+
+def _dicom_reader(path: Path) -> tuple[ModuleType, Path]:
+    kind, file = importlib.import_module("napari_mmssl.volumes.dicom_kinds").kind_of(path)
+    return importlib.import_module(f"napari_mmssl.volumes.dicom_{kind}"), file
 
 
 def _writer(path: Path) -> ModuleType:
     check_writable_name(path)
     suffix = _suffix(path)
-    name = "nifti_files" if suffix in (".nii", ".nii.gz") else "itk_writing"
-    return importlib.import_module(f"napari_mmssl.volumes.{name}")
+    names = {".nrrd": "nrrd_writing", ".mha": "itk_writing"}
+    return importlib.import_module(f"napari_mmssl.volumes.{names.get(suffix or '', 'nifti_files')}")
 
 
 def _whole(path: Path, array: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Write NRRD and MetaImage files, through SimpleITK."""
+"""Write MetaImage files, through SimpleITK."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from napari_mmssl.volumes.geometry import Geometry, lps_to_ras, to_nifti
 
 
 def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: str) -> None:
-    """Write ``array`` ``(z, y, x)``; ``nrrd_files`` and ``meta_files`` read it back.
+    """Write ``array`` ``(z, y, x)``, or several volumes ``(n, z, y, x)``; ``meta_files`` reads it back.
 
     Raises
     ------
     WriteError
-        If the grid is sheared, which these formats cannot be trusted with, or SimpleITK cannot write.
+        If the grid is sheared, which this format cannot hold, or SimpleITK cannot write.
     """
     if geometry.is_sheared:
         raise WriteError("its grid is sheared; only NIfTI can store that, name it .nii.gz")
@@ -23,12 +23,15 @@ def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: 
         array = array.astype(np.uint8)
     elif array.dtype == np.float16:
         array = array.astype(np.float32)
-    image = sitk.GetImageFromArray(array)
+    image = sitk.GetImageFromArray(array, isVector=False)
     affine = lps_to_ras(to_nifti(geometry.affine))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
+    direction = np.eye(array.ndim)
+    direction[:3, :3] = affine[:3, :3] / spacing
+    beyond = array.ndim - 3
+    image.SetSpacing([*spacing.tolist(), *[1.0] * beyond])
+    image.SetDirection(direction.ravel().tolist())
+    image.SetOrigin([*affine[:3, 3].tolist(), *[0.0] * beyond])
     if description:
         image.SetMetaData("description", " ".join(description.split()))
     try:

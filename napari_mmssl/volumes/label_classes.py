@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_mmssl.atomic import write_json
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.volume import LabelClass
@@ -45,6 +47,14 @@ def read_classes(path: Path) -> tuple[LabelClass, ...]:
 def write_classes(path: Path, classes: Sequence[LabelClass]) -> None:
     """Write ``classes`` to ``path``; the inverse of :func:`read_classes`."""
     write_json(path, {"classes": [{"value": c.value, "name": c.name, "colour": c.colour} for c in classes]})
+
+
+def complete(array: np.ndarray, known: Sequence[LabelClass]) -> tuple[LabelClass, ...]:
+    """Return ``known`` and a class, called by its number, for each further value above 0 in ``array``; by value."""
+    by_value = {one.value: one for one in known}
+    for value in np.unique(array[array > 0]).tolist():
+        by_value.setdefault(value, LabelClass(value, f"label {value}", colour(len(by_value))))
+    return tuple(by_value[value] for value in sorted(by_value))
 
 
 def _one_class(entry: Any) -> LabelClass:

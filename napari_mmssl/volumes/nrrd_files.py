@@ -11,7 +11,9 @@ import numpy as np
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.geometry import Affine, from_nifti, lps_to_ras
 from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, grid_of, intensities, reading
+from napari_mmssl.volumes.label_classes import colour
 from napari_mmssl.volumes.raw_voxels import Packing, RawVoxels
+from napari_mmssl.volumes.volume import LabelClass
 
 _DTYPES = {
     "i1": "signed char, int8, int8_t",
@@ -32,6 +34,7 @@ _MAGIC = re.compile(rb"NRRD000[1-5]\s*")
 _VECTOR = re.compile(r"none|\([^()]*\)")
 #: Kinds of axes along which one voxel's values lie.
 _VALUE_KINDS = ("vector", "list", "point", "color", "colour", "matrix", "scalar", "normal", "gradient", "quaternion")
+_MOST_SEGMENTS = 1000
 _MOST_LINES = 10_000
 _LONGEST_LINE = 1 << 16
 
@@ -85,7 +88,7 @@ def _parse(path: Path) -> tuple[Header, RawVoxels]:
         dtype = dtype.newbyteorder("<" if endian == "little" else ">")
     geometry, channels = grid_of(sizes, _affine(fields, len(sizes)))
     described = [fields[name] for name in ("description", "comment", "content") if name in fields]
-    header = Header(geometry, channels, dtype.newbyteorder("="), "; ".join(described))
+    header = Header(geometry, channels, dtype.newbyteorder("="), "; ".join(described), _classes(fields))
     return header, _voxels(path, fields, end, sizes, dtype)
 
 
@@ -129,6 +132,27 @@ def _voxels(path: Path, fields: dict[str, str], end: int, sizes: tuple[int, ...]
         raise ReadError(f"it skips {skip} bytes before voxels encoded as '{encoding}'")
     data, start = (path, end) if name is None else (path.parent / name, 0)
     return RawVoxels(data, -1 if skip == -1 else start + skip, packing, sizes, dtype)
+
+
+def _classes(fields: dict[str, str]) -> tuple[LabelClass, ...]:
+    """Return the segments of a file of 3D Slicer; those that share voxels with others (further layers) are none."""
+    classes: dict[int, LabelClass] = {}
+    for n in range(_MOST_SEGMENTS):
+        value, name = fields.get(f"segment{n}_labelvalue", ""), fields.get(f"segment{n}_name", "")
+        if not value.isdecimal() or not 0 < int(value) <= 65535 or fields.get(f"segment{n}_layer", "0") != "0":
+            continue
+        classes.setdefault(int(value), LabelClass(int(value), name or f"segment {n + 1}", _colour(fields, n)))
+    return tuple(classes[value] for value in sorted(classes))
+
+
+def _colour(fields: dict[str, str], n: int) -> str:
+    try:
+        parts = [float(part) for part in fields.get(f"segment{n}_color", "").split()]
+    except ValueError:
+        parts = []
+    if len(parts) != 3 or not all(0 <= part <= 1 for part in parts):
+        return colour(n)
+    return "#" + "".join(f"{round(part * 255):02x}" for part in parts)
 
 
 def _affine(fields: dict[str, str], n_axes: int) -> Affine:

@@ -1,0 +1,77 @@
+"""Move a label map onto another grid that holds the same voxels in another order, or more of them; never resampled."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_mmssl.volumes.geometry import GRID_TOLERANCE, Geometry
+from napari_mmssl.volumes.volume import LabelMap
+
+
+def reindexed(labels: LabelMap, target: Geometry) -> LabelMap | None:
+    """Return ``labels`` on the grid ``target``, or ``None`` if its voxels are not ``target``'s own.
+
+    Swapped and flipped axes are followed, and so is a box cut out of ``target`` or around it: voxels of ``target``
+    that ``labels`` does not cover become background, and those beyond ``target`` must be background.
+
+    Parameters
+    ----------
+    labels
+        On any grid.
+    target
+        The grid wanted.
+    """
+    moved = _moves(labels.geometry, target)
+    if moved is None:
+        return None
+    axes, flips, first = moved
+    array = labels.array.transpose(axes)
+    array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    low, high = np.maximum(first, 0), np.minimum(first + array.shape, target.shape)
+    if (high <= low).any():
+        return None if array.any() else LabelMap(np.zeros(target.shape, array.dtype), target, labels.classes)
+    inside = array[tuple(slice(a, b) for a, b in zip(low - first, high - first, strict=True))]
+    if np.count_nonzero(inside) != np.count_nonzero(array):
+        return None
+    placed = np.zeros(target.shape, array.dtype)
+    placed[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = inside
+    return LabelMap(placed, target, labels.classes)
+
+
+def of_one_grid(one: Geometry, other: Geometry) -> bool:
+    """Whether both grids are parts of one, up to swapped and flipped axes."""
+    return _moves(one, other) is not None
+
+
+def same_voxels(one: Geometry, other: Geometry) -> bool:
+    """Whether both grids hold exactly the same voxels, up to swapped and flipped axes."""
+    moved = _moves(one, other)
+    return moved is not None and not moved[2].any() and tuple(one.shape[axis] for axis in moved[0]) == other.shape
+
+
+def _moves(
+    source: Geometry, target: Geometry
+) -> tuple[tuple[int, ...], tuple[bool, ...], npt.NDArray[np.integer[Any]]] | None:
+    """Return how ``source`` lies in ``target``: ``None`` if its voxels are not ``target``'s.
+
+    For each axis of ``target``: the one of ``source`` that runs along it, whether against it, and the index at which
+    the turned ``source`` begins.
+    """
+    matrix = np.linalg.inv(target.affine) @ source.affine
+    turn = np.round(matrix[:3, :3])
+    is_turn = (np.abs(turn).sum(axis=0) == 1).all() and (np.abs(turn).sum(axis=1) == 1).all()
+    if not is_turn:
+        return None
+    shift = np.round(matrix[:3, 3])
+    # No corner of the source may lie further from its voxel than two grids may differ that count as one.
+    corners = source.corners_world()
+    indices = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(source.shape) - 1)
+    there = target.index_to_world(indices @ turn.T + shift)
+    if np.linalg.norm(corners - there, axis=1).max() > GRID_TOLERANCE * min(source.spacing_mm):
+        return None
+    axes = tuple(int(axis) for axis in np.abs(turn).argmax(axis=1))
+    flips = tuple(bool(turn[row, axis] < 0) for row, axis in enumerate(axes))
+    # A flipped axis begins with its last voxel.
+    back = [source.shape[axis] - 1 if flip else 0 for axis, flip in zip(axes, flips, strict=True)]
+    return axes, flips, shift.astype(np.int64) - np.array(back)
