@@ -225,7 +225,7 @@ def _choose_image(modality: str, candidates: list[_Named]) -> tuple[Path | None,
         chosen = plain[0].path
         text = f"{names} may all be {modality}; '{chosen.name}' is used, being named so and nothing more"
         return chosen, [Finding("missing_modality", text)]
-    text = f"{names} may all be {modality}, and none is used; leave one of them in the folder"
+    text = f"{names} may all be {modality}, and none is used; leave one of them in the folder, or say it in a manifest"
     return None, [Finding("missing_modality", text)]
 
 
@@ -244,5 +244,7 @@ def _choose_label(labels: list[_Named]) -> tuple[FoundFile | None, list[Finding]
         text = f"{names} may all be the label map; '{plain[0].name}' is used, being named so and nothing more"
         why = "named 'seg' and nothing more"
         return FoundFile(plain[0], why=why), [*findings, Finding("label_candidates", text)]
-    text = f"{names} may all be the label map, and none is used; name the one that is meant 'seg'"
+    text = (
+        f"{names} may all be the label map, and none is used; name the one that is meant 'seg', or say it in a manifest"
+    )
     return None, [*findings, Finding("label_candidates", text)]

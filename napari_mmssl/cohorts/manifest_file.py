@@ -14,6 +14,7 @@ from typing import Any
 
 from napari_mmssl.atomic import replacing
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
+from napari_mmssl.cohorts.case_folder import images_in
 from napari_mmssl.cohorts.clinical_columns import CLINICAL_KEYS, number
 from napari_mmssl.cohorts.json_files import read_json
 from napari_mmssl.errors import ConfigError, LayoutError
@@ -27,7 +28,9 @@ COLUMNS = (
     "note",
 )  # fmt: skip
 NEEDED = ("case", "role", "path")
-ROLES = ("modality", "label")
+LEFT_OUT = "left_out"
+#: ``left_out`` is a file that was not taken for anything: listed so that a person can give it another role.
+ROLES = ("modality", "label", LEFT_OUT)
 SUFFIXES = (".csv", ".tsv", ".json")
 #: Of these findings a person can do something in the manifest.
 _NOTED = ("missing_modality", "label_candidates", "unreadable", "not_a_volume")
@@ -39,9 +42,11 @@ Row = dict[str, Any]
 def to_rows(cohort: Cohort, base: Path) -> list[Row]:
     """Return ``cohort`` as the rows of a manifest that lies in the folder ``base``.
 
-    A case of which nothing can be read has one row without a path: there a person may fill one in.
+    A case of which nothing can be read has one row without a path: there a person may fill one in. Image files that
+    lie beside those of a case, and were not taken for anything, follow as ``left_out``.
     """
     rows: list[Row] = []
+    beside = _left_out(cohort)
     for case in cohort.cases:
         files: list[tuple[str, str, ScanFile]] = [("modality", name, scan) for name, scan in case.modalities.items()]
         if case.label is not None:
@@ -53,7 +58,13 @@ def to_rows(cohort: Cohort, base: Path) -> list[Row]:
         of_case = of_case or [whose | {"role": "modality", "reason": "nothing was found that can be read"}]
         of_case[0]["note"] = "; ".join(f"{f.kind}: {f.text}" for f in case.findings if f.kind in _NOTED)
         rows += [row | case.clinical for row in of_case]
+        rows += [whose | {"role": LEFT_OUT, "path": _relative(path, base)} for path in beside.get(case.id, ())]
     return rows
+
+
+def unsorted_rows(files: Iterable[Path], base: Path) -> list[Row]:
+    """Return rows for files of which nothing is known, the folder of each as its case, all of them left out."""
+    return [{"case": path.parent.name, "role": LEFT_OUT, "path": _relative(path, base)} for path in files]
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -128,6 +139,27 @@ def clinical_of(rows: Iterable[Mapping[str, Any]], case: str) -> dict[str, Any]:
             if values.setdefault(key, value) != value:
                 raise LayoutError(f"the rows of case '{case}' disagree on {key}: {values[key]} and {value}")
     return values
+
+
+def _left_out(cohort: Cohort) -> dict[str, list[Path]]:
+    """Return case to the image files in its folders that nothing was made of.
+
+    Where cases share a folder, a file belongs to the one it is named after.
+    """
+    owners: dict[Path, set[str]] = {}
+    used: set[Path] = set()
+    for case in cohort.cases:
+        for scan in (*case.modalities.values(), *([case.label] if case.label else [])):
+            if not scan.path.is_dir():
+                used.add(scan.path)
+                owners.setdefault(scan.path.parent, set()).add(case.id)
+    found: dict[str, list[Path]] = {}
+    for folder, cases in owners.items():
+        for path in (path for path in images_in(folder) if path not in used):
+            fitting = [name for name in cases if path.name.startswith(name)] if len(cases) > 1 else cases
+            if fitting:
+                found.setdefault(max(fitting, key=len), []).append(path)
+    return found
 
 
 def _file_cells(case: Case, scan: ScanFile, base: Path) -> Row:

@@ -1,12 +1,17 @@
 """Write a cohort down as a table of which file is what, for a person to correct and for everything here to read."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.cohorts.case import Cohort
-from napari_mmssl.cohorts.manifest_file import check_name, to_rows, write_rows
+from napari_mmssl.cohorts.manifest_file import check_name, to_rows, unsorted_rows, write_rows
+from napari_mmssl.cohorts.trees import files_below
 from napari_mmssl.errors import ConfigError
+
+#: A table that nobody would fill in.
+_MOST_UNSORTED = 100_000
 
 
 def manifest_rows(cohort: Cohort, path: Path) -> list[dict[str, Any]]:
@@ -26,6 +31,25 @@ def save_manifest(cohort: Cohort, path: Path) -> None:
     """
     check_free(path)
     write_rows(manifest_rows(cohort, path), path)
+
+
+def save_unsorted(folder: Path, path: Path) -> int:
+    """Write a manifest of the image files in ``folder`` and below, to be filled in: nothing is said of what they are.
+
+    Returns
+    -------
+    How many files it lists; nothing is written where there are none.
+
+    Raises
+    ------
+    ConfigError, WriteError
+        As :func:`save_manifest`.
+    """
+    check_free(path)
+    files = list(islice(files_below(folder), _MOST_UNSORTED)) if folder.is_dir() else []
+    if files:
+        write_rows(unsorted_rows(files, path.parent), path)
+    return len(files)
 
 
 def save_rows(rows: Sequence[Mapping[str, Any]], path: Path, *, replace: bool = False) -> None:

@@ -8,7 +8,7 @@ from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised
 from napari_mmssl.cohorts.json_files import read_json
 from napari_mmssl.cohorts.layouts import layouts
-from napari_mmssl.cohorts.manifest_file import FORMAT, ROLES, SUFFIXES, clinical_of, read_rows
+from napari_mmssl.cohorts.manifest_file import FORMAT, LEFT_OUT, ROLES, SUFFIXES, clinical_of, read_rows
 from napari_mmssl.cohorts.modalities import canonical
 from napari_mmssl.cohorts.series_folder import open_pictures, open_series
 from napari_mmssl.errors import LayoutError
@@ -35,7 +35,10 @@ def manifest(root: Path) -> Recognised | None:
         rows_of.setdefault(str(row.get("case") or ""), []).append(row)
     if "" in rows_of:
         raise LayoutError(f"'{root}': {len(rows_of[''])} row(s) name no case")
-    cases = tuple(_case(name, rows, root.parent) for name, rows in rows_of.items())
+    kept = {name: rows for name, rows in rows_of.items() if any(_role(row, name) != LEFT_OUT for row in rows)}
+    cases = tuple(_case(name, rows, root.parent) for name, rows in kept.items())
+    if not cases:
+        raise LayoutError(f"'{root}' lists no file that is used: no row has the role modality or label")
     n_files = sum(len(case.modalities) + (case.label is not None) for case in cases)
     return Recognised(
         SPECIFICITY, (f"{root.name} is a manifest: it names {n_files} files of {len(cases)} cases",), cases
@@ -50,10 +53,8 @@ def _case(name: str, rows: list[Mapping[str, Any]], base: Path) -> FoundCase:
     seen: set[str] = set()
     labels = []
     for row in rows:
-        role = str(row.get("role") or "").lower()
-        if role not in ROLES:
-            raise LayoutError(f"case '{name}': the role of a row is '{row.get('role')}'; roles are {', '.join(ROLES)}")
-        if not row.get("path"):
+        role = _role(row, name)
+        if role == LEFT_OUT or not row.get("path"):
             continue
         if role == "label":
             labels.append(row)
@@ -73,6 +74,13 @@ def _case(name: str, rows: list[Mapping[str, Any]], base: Path) -> FoundCase:
         label, told = _open_label(labels[0], base, name, modalities, series)
         findings += told
     return FoundCase(name, subject, modalities, label, clinical_of(rows, name), tuple(findings), session=session)
+
+
+def _role(row: Mapping[str, Any], case: str) -> str:
+    role = str(row.get("role") or "").lower()
+    if role not in ROLES:
+        raise LayoutError(f"case '{case}': the role of a row is '{row.get('role')}'; roles are {', '.join(ROLES)}")
+    return role
 
 
 def _one(rows: list[Mapping[str, Any]], column: str, case: str) -> str:
