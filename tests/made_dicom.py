@@ -114,3 +114,37 @@ def enhanced(pixels, positions, *, orientation=AXIAL, b_values=None, slopes=None
         frames.append(frame)
     ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
     return ds
+
+
+def structure_set(structures, *, series="1.2.3.4", kind="CLOSED_PLANAR"):
+    """Return an RTSTRUCT data set; ``structures`` are (name, colour or None, contours ``(n, 3)`` in LPS mm)."""
+    ds = dataset(np.zeros((1, 1), np.uint16), (0, 0, 0), modality="RTSTRUCT", series="1.2.3.9")
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
+    for keyword in ("PixelData", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        del ds[keyword]
+    referenced, study, frame = Dataset(), Dataset(), Dataset()
+    referenced.SeriesInstanceUID = series
+    study.RTReferencedSeriesSequence = Sequence([referenced])
+    frame.RTReferencedStudySequence = Sequence([study])
+    ds.ReferencedFrameOfReferenceSequence = Sequence([frame])
+    described, drawn = [], []
+    for n, (name, colour, contours) in enumerate(structures):
+        item, roi = Dataset(), Dataset()
+        # Numbers are names here, and need not follow any order.
+        item.ROINumber = roi.ReferencedROINumber = 70 - n
+        item.ROIName = name
+        if colour is not None:
+            roi.ROIDisplayColor = list(colour)
+        roi.ContourSequence = Sequence([_contour(points, kind) for points in contours])
+        described.append(item)
+        drawn.append(roi)
+    ds.StructureSetROISequence, ds.ROIContourSequence = Sequence(described), Sequence(drawn[::-1])
+    return ds
+
+
+def _contour(points, kind):
+    contour = Dataset()
+    contour.ContourGeometricType = kind
+    contour.NumberOfContourPoints = len(points)
+    contour.ContourData = [f"{value:.6g}" for value in np.ravel(points)]
+    return contour

@@ -217,7 +217,7 @@ def _drawn(dataset: Any, grid: Geometry, channel: int | None) -> tuple[Header, n
     for n, structure in enumerate(_structures(dataset, classes)):
         if channel not in (None, n):
             continue
-        lost["points or open lines"] += structure.n_not_closed
+        lost["point(s) or open line(s)"] += structure.n_not_closed
         for plane, contours in sorted(_by_slice(structure, grid, lost).items()):
             try:
                 inside = fill_even_odd(contours, grid.shape[1:])
@@ -228,7 +228,7 @@ def _drawn(dataset: Any, grid: Geometry, channel: int | None) -> tuple[Header, n
     left_out = [f"{n} {what}" for what, n in lost.items() if n and not what.startswith("moved")]
     notes = [f"not in the label map: {', '.join(left_out)}"] if left_out else []
     if lost["moved"]:
-        notes.append(f"{lost['moved']} contours lie between slices and were drawn on the nearest one")
+        notes.append(f"{lost['moved']} contour(s) lie between slices and were drawn on the nearest one")
     return Header(grid, None, labels.dtype, "", classes, tuple(notes)), labels
 
 
@@ -240,9 +240,9 @@ def _by_slice(structure: _Structure, grid: Geometry, lost: Counter[str]) -> dict
         place = float(index[:, 0].mean())
         plane = round(place)
         if np.ptp(index[:, 0]) > _FLAT:
-            lost["contours across the slices"] += 1
+            lost["contour(s) across the slices"] += 1
         elif not 0 <= plane < grid.shape[0]:
-            lost["contours outside the series"] += 1
+            lost["contour(s) outside the series"] += 1
         else:
             lost["moved"] += abs(place - plane) > _BETWEEN
             by_slice.setdefault(plane, []).append(index[:, 1:])
