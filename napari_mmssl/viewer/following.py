@@ -52,7 +52,7 @@ def follow(
     stop: Callable[[], bool],
     failure: Callable[[], str | None] = lambda: None,
     since_s: float = 0.0,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[Update]:
     """Yield an update whenever something is new in the run ``path``, until it ends or ``stop`` says so.
 

@@ -98,7 +98,7 @@ class LinesPlot(QWidget):
             colour, style = palette[n % len(palette)], _STYLES[n // len(palette) % len(_STYLES)]
             self._draw(raw, line, self._curves[name], colour, style)
             entries.append(f'<span style="color:{colour}">■</span>&nbsp;{name}')
-        self.legend.setText("&nbsp; ".join([f"<b>{self._title}</b>", *entries]))
+        self.legend.setText("&nbsp; ".join([f"<b>{self._title}</b>", *entries] if self._title else entries))
 
     def _draw(self, raw: Any, line: Any, curve: Curve, colour: str, style: Qt.PenStyle) -> None:
         values = np.asarray(curve.values, dtype=np.float64)

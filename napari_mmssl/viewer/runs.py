@@ -138,6 +138,7 @@ class RunsWidget(Panel):
         split.addWidget(self._view)
         split.addWidget(self._comparison)
         split.setChildrenCollapsible(False)
+        split.setSizes([180, 300])
         self._draw_buttons()
         self._about = self.text("about_run")
         self.column.addWidget(split, 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -14,10 +14,12 @@ from qtpy.QtWidgets import (
     QSpinBox,
 )
 
-from napari_mmssl.errors import ConfigError
+from napari_mmssl.errors import ConfigError, MmsslError
 from napari_mmssl.tasks.conventions import READY
+from napari_mmssl.viewer.estimate import NOT_MEASURED, Measured, measured
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import free_folder, runs_folder
+from napari_mmssl.viewer.settings_form import SettingsForm
 from napari_mmssl.viewer.training_form import (
     NO_WEIGHTS,
     Goal,
@@ -27,8 +29,11 @@ from napari_mmssl.viewer.training_form import (
     goals,
     weights_problem,
 )
+from napari_mmssl.viewer.training_sections import sections_of
 
 _MOST_STEPS = 10_000_000
+#: After the last change, before the estimate is made anew.
+_PAUSE_MS = 300
 
 
 class TrainingFields:
@@ -37,18 +42,31 @@ class TrainingFields:
     def __init__(self, panel: Panel) -> None:
         self._panel, self._session = panel, panel.session
         self._weights = NO_WEIGHTS
+        # Asked a little after the last change: typing a number of steps is many changes.
+        self._timer = QTimer(panel)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PAUSE_MS)
         self._form = panel.form()
         self._draw_goal()
         self._draw_network()
         self._draw_numbers()
         self._out = panel.part(QLineEdit(), "out", "Run folder to make; it must not exist yet")
         self._form.addRow("into", self._out)
-        self._goal.currentIndexChanged.connect(self._goal_changed)
-        self._session.cohort_changed.connect(self._cohort_changed)
-        self._session.run_changed.connect(self._list_weights)
+        self._estimate = panel.text("estimate")
+        self._all = SettingsForm(panel)
+        panel.column.addWidget(self._all)
+        self._listen()
         self._list_weights()
         self._goal_changed()
         self._cohort_changed()
+
+    def _listen(self) -> None:
+        self._goal.currentIndexChanged.connect(self._goal_changed)
+        self._panel.listen(self._session.cohort_changed, self._cohort_changed)
+        self._panel.listen(self._session.run_changed, self._list_weights)
+        for changed in (self._steps.valueChanged, self._size.currentTextChanged, self._all.changed):
+            changed.connect(lambda *_: self._timer.start())
+        self._timer.timeout.connect(self._ask_estimate)
 
     @property
     def out(self) -> Path:
@@ -65,6 +83,9 @@ class TrainingFields:
         """
         if not self._cohort.text():
             raise ConfigError("choose a folder with cases first, in the Cases widget")
+        return self._choice()
+
+    def _choice(self) -> TrainingChoice:
         return TrainingChoice(
             goal=self._goal.currentData(),
             cohort=Path(self._cohort.text()),
@@ -75,6 +96,7 @@ class TrainingFields:
             seed=self._seed.value(),
             label_fraction=self._fraction.value(),
             coding=self._coding.currentText(),
+            assignments=self._all.assignments(),
         )
 
     def set_weights(self, weights: str) -> None:
@@ -159,7 +181,22 @@ class TrainingFields:
         self._form.setRowVisible(self._fraction, goal.kind == "finetune")
         self._form.setRowVisible(self._coding, goal.draws_labels)
         self._encoder_follows_weights()
+        self._all.show_sections(sections_of(goal))
         self.suggest_out()
+
+    def _ask_estimate(self) -> None:
+        """Look for a run like this one on a thread, and say how long it will take."""
+        try:
+            table = self._choice().settings_table()
+        except MmsslError as error:
+            self._estimate.setText(str(error))
+            return
+        steps = table["optimisation"]["steps"]
+
+        def say(found: Measured | None) -> None:
+            self._estimate.setText(NOT_MEASURED if found is None else found.words(steps))
+
+        self._panel.in_thread(lambda: measured(table, runs_folder()), say, self._estimate.setText)
 
     def _encoder_follows_weights(self) -> None:
         own = self._goal.currentData().kind == "pretrain" or self._weights == NO_WEIGHTS

@@ -54,6 +54,8 @@ class TrainingChoice:
         Share of the training subjects, for fine-tuning.
     coding
         What the label values mean: ``auto`` or the name of a ready coding, for fine-tuning.
+    assignments
+        Further settings, as ``key=value`` after ``--set``; they override the others.
     """
 
     goal: Goal
@@ -65,6 +67,7 @@ class TrainingChoice:
     seed: int
     label_fraction: float
     coding: str = "auto"
+    assignments: tuple[str, ...] = ()
 
     def settings_table(self) -> dict[str, Any]:
         """Return the resolved settings, as they stand in a TOML file.
@@ -83,13 +86,13 @@ class TrainingChoice:
             "validate_every": max(5, min(500, self.steps // 10)),
         }
         if self.goal.kind == "pretrain":
-            return as_table(pretrain_settings(flags=table | {"recipe": self.goal.name}))
+            return as_table(pretrain_settings(flags=table | {"recipe": self.goal.name}, assignments=self.assignments))
         table |= {
             "weights": self.weights,
             "label_fraction": self.label_fraction,
             "task": {"name": self.goal.name} | ({"convention": self.coding} if self.goal.draws_labels else {}),
         }
-        return as_table(finetune_settings(flags=table))
+        return as_table(finetune_settings(flags=table, assignments=self.assignments))
 
     def write(self, path: Path) -> None:
         """Write the settings to the TOML file ``path``; errors as in :meth:`settings_table`."""
@@ -104,15 +107,15 @@ def goals() -> list[Goal]:
     ConfigError
         If the catalogue is missing or damaged, as in a broken installation.
     """
-    catalogue = _catalogue()
-    pretrainings = [Goal("pretrain", entry["name"], entry["summary"]) for entry in catalogue["recipes"]]
+    known = catalogue()
+    pretrainings = [Goal("pretrain", entry["name"], entry["summary"]) for entry in known["recipes"]]
     pretrainings.sort(key=lambda goal: goal.name != PretrainSettings.model_fields["recipe"].default)
-    return pretrainings + [Goal("finetune", entry["name"], entry["summary"]) for entry in catalogue["tasks"]]
+    return pretrainings + [Goal("finetune", entry["name"], entry["summary"]) for entry in known["tasks"]]
 
 
 def encoders() -> dict[str, list[str]]:
     """Return the encoders' names and their sizes, smallest first; errors as in :func:`goals`."""
-    return {entry["name"]: list(entry["sizes"]) for entry in _catalogue()["encoders"]}
+    return {entry["name"]: list(entry["sizes"]) for entry in catalogue()["encoders"]}
 
 
 def budgets() -> dict[str, int]:
@@ -129,7 +132,14 @@ def weights_problem(path: Path, kind: str) -> str | None:
     return None if found == kind else f"'{path.name}' holds the weights of a {found}, and a {kind} is wanted"
 
 
-def _catalogue() -> dict[str, list[dict[str, Any]]]:
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """Return the catalogue of everything that is registered.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing or damaged.
+    """
     try:
         return read_catalogue()
     except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ Why no generator worker: superqt takes a ``RuntimeError`` raised in one for a de
 and SimpleITK errors are ``RuntimeError``s. Why a thread at all: folders lie on network shares that may not answer.
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class RunWatcher(WorkerBase):
         super().__init__(SignalsClass=WatcherSignals)
         self.watched = watched
         self._showwarning, self._filters = warnings.showwarning, list(warnings.filters)
+        self._wake = threading.Event()
+
+    def quit(self) -> None:
+        """End the watching at once, also in the midst of its sleep: a closing window does not wait for it."""
+        super().quit()
+        self._wake.set()
 
     def work(self) -> Update | None:
         """Follow the run; return the last update."""
@@ -70,7 +77,11 @@ class RunWatcher(WorkerBase):
         try:
             watched = self.watched
             for last in follow(
-                watched.path, stop=lambda: self.abort_requested, failure=watched.failure, since_s=watched.since_s
+                watched.path,
+                stop=lambda: self.abort_requested,
+                failure=watched.failure,
+                since_s=watched.since_s,
+                sleep=self._wake.wait,
             ):
                 self.updated.emit(last)
         finally:

@@ -10,8 +10,10 @@ from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import write_card
 from napari_mmssl.viewer.curves import CurvesView
+from napari_mmssl.viewer.settings_form import SettingsForm
 from napari_mmssl.viewer.train import TrainWidget
 from napari_mmssl.viewer.training_form import goals
+from napari_mmssl.viewer.training_sections import sections_of
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 
 
@@ -203,3 +205,53 @@ def test_a_taken_folder_is_refused(make, tmp_path):
 
     assert "exists already" in words(widget)
     assert not widget.monitor.active
+
+
+def test_every_setting_can_be_set_and_only_what_is_changed_is(make, tmp_path):
+    widget = make()
+    before = widget.fields.choice().settings_table()
+    form = widget.findChild(SettingsForm, "all_settings")
+    form.set_text("objectives.puzzle.start", "0.25")
+    form.set_text("objectives.puzzle.grid", "[2, 2, 2]")
+    form.set_text("data.patch", "[32, 40, 48]")
+    form.set_text("optimisation.learning_rate", "5e-4")
+    form.set_text("device", "cpu")
+
+    after = widget.fields.choice().settings_table()
+
+    assert form.text() == "All settings (5 changed)"
+    assert after["objectives"]["puzzle"] == before["objectives"]["puzzle"] | {"start": 0.25, "grid": [2, 2, 2]}
+    assert (after["data"]["patch"], after["optimisation"]["learning_rate"]) == ([32, 40, 48], 5e-4)
+    assert after["device"] == "cpu"
+    button(widget, "reset_settings").click()
+    assert widget.fields.choice().settings_table() == before
+
+
+def test_a_value_that_does_not_fit_is_the_same_sentence_as_on_the_command_line(make):
+    widget = make()
+    widget.findChild(SettingsForm, "all_settings").set_text("optimisation.batch_size", "0")
+
+    button(widget, "start").click()
+
+    assert "optimisation.batch_size" in widget.findChild(QLabel, "state").text()
+    assert not widget.monitor.active
+
+
+@pytest.mark.parametrize("goal", goals(), ids=lambda goal: goal.name)
+def test_the_form_s_values_are_those_that_a_run_would_take(goal):
+    for section in sections_of(goal):
+        for setting in section.settings:
+            assert setting.title
+            assert setting.key.rpartition(".")[2] not in ("kind", "cohort")
+
+
+def test_each_goal_has_its_own_settings(make):
+    widget = make()
+    choose(widget, "finetune")
+    form = widget.findChild(SettingsForm, "all_settings")
+
+    form.set_text("task.drop_modality", "0.3")
+
+    assert widget.fields.choice().settings_table()["task"]["drop_modality"] == 0.3
+    with pytest.raises(KeyError):
+        form.set_text("objectives.puzzle.start", "0.25")
