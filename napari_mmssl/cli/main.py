@@ -16,6 +16,7 @@ COMMANDS = (
     "finetune",
     "predict",
     "evaluate",
+    "probe",
     "compare",
     "convert",
     "preview",

@@ -17,6 +17,7 @@ from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks import Clinical, Task, task_from_card
 from napari_mmssl.tasks.case_task import CaseTask
+from napari_mmssl.tasks.label_convention import LabelConvention
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.training.weights_files import read_weights
 
@@ -81,9 +82,13 @@ def load_network(card: Mapping[str, Any], task: Task[Any], weights: Path) -> nn.
     return network
 
 
-def whole_case(case: PreparedCase, modalities: tuple[str, ...], patch: Shape) -> PatchBatch:
-    """Return ``case`` as a batch of one: its body in the middle of one patch."""
-    return PatchSampler([case], modalities, patch, batch_size=1, steps=1, seed=0, placement="whole")[0]
+def whole_case(
+    case: PreparedCase, modalities: tuple[str, ...], patch: Shape, convention: LabelConvention | None = None
+) -> PatchBatch:
+    """Return ``case`` as a batch of one: its body in the middle of one patch, with its label if a coding is given."""
+    return PatchSampler(
+        [case], modalities, patch, batch_size=1, steps=1, seed=0, placement="whole", convention=convention
+    )[0]
 
 
 @torch.no_grad()

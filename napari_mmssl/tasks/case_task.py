@@ -47,11 +47,7 @@ class CaseTask(Task[V]):
 
     def sampling(self, patch: Shape, cases: Sequence["PreparedCase"]) -> Sampling:
         """Return the whole body in one patch."""
-        if self.settings.whole_body:
-            largest = np.max([case.foreground.shape for case in cases], axis=0)
-            z, y, x = (int(-(-edge // _MULTIPLE) * _MULTIPLE) for edge in largest)
-            patch = (z, y, x)
-        return Sampling(patch, placement="whole")
+        return Sampling(covering_patch(cases) if self.settings.whole_body else patch, placement="whole")
 
     def network(self, encoder: "Encoder", *, learning: bool) -> "nn.Module":
         """Return encoder and perceptron."""
@@ -121,6 +117,13 @@ class CaseTask(Task[V]):
     @abstractmethod
     def metrics(self, predicted: Sequence[Mapping[str, Any]], known: Sequence[Clinical]) -> dict[str, float | None]:
         """Return how good predictions are, ``None`` where that is undefined; never empty lists."""
+
+
+def covering_patch(cases: Sequence["PreparedCase"]) -> Shape:
+    """Return the shape of a patch that holds the largest body of ``cases``."""
+    largest = np.max([case.foreground.shape for case in cases], axis=0)
+    z, y, x = (int(-(-edge // _MULTIPLE) * _MULTIPLE) for edge in largest)
+    return z, y, x
 
 
 def age_facts(cases: Sequence["Case"]) -> dict[str, Any]:

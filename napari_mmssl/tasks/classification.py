@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 #: More distinct values than this are a measurement and no class.
 _MOST_CLASSES = 20
+#: 10 and 15 months of 30 days.
+_SHORT_DAYS, _LONG_DAYS = 300, 450
 
 
 class ClassificationSettings(CaseTaskSettings):
     """What is told apart."""
 
     name: Literal["classification"] = "classification"
-    target: str = Field("auto", title="Target", description="Column of the clinical table; auto: class, grade, if any")
+    target: str = Field(
+        "auto",
+        title="Target",
+        description="Column of the clinical table; auto: class or grade; survival_class: short, mid or long survival",
+    )
     balance: bool = Field(True, title="Balance", description="Rare classes count as much as frequent ones")
 
 
@@ -52,7 +58,7 @@ class Classification(CaseTask[ClassificationSettings]):
         """Return ``"a value of <target>"`` if there is none."""
         if settings.target == "auto":
             return None if _auto_target(case.clinical) else "a class or grade"
-        return None if case.clinical.get(settings.target) is not None else f"a value of '{settings.target}'"
+        return None if class_of(case.clinical, settings.target) is not None else f"a value of '{settings.target}'"
 
     @classmethod
     def fit(
@@ -66,7 +72,7 @@ class Classification(CaseTask[ClassificationSettings]):
         target = settings.target
         if target == "auto":
             target = next(name for name in ("class", "grade") if any(name in case.clinical for case in cases))
-        counts = Counter(str(case.clinical[target]) for case in cases if case.clinical.get(target) is not None)
+        counts = Counter(name for case in cases if (name := class_of(case.clinical, target)) is not None)
         classes = sorted(counts)
         if not 2 <= len(classes) <= _MOST_CLASSES:
             raise ConfigError(
@@ -106,8 +112,8 @@ class Classification(CaseTask[ClassificationSettings]):
 
     def truth(self, clinical: Clinical) -> dict[str, Any]:
         """Return the class."""
-        value = clinical.get(self.facts["target"])
-        return {} if value is None else {"class": str(value)}
+        name = class_of(clinical, self.facts["target"])
+        return {} if name is None else {"class": name}
 
     def metrics(self, predicted: Sequence[Mapping[str, Any]], known: Sequence[Clinical]) -> dict[str, float | None]:
         """Return AUC (mean of one class against the rest), balanced accuracy, F1, accuracy and calibration."""
@@ -126,6 +132,25 @@ class Classification(CaseTask[ClassificationSettings]):
             "brier": brier_score(truth, probability),
             "calibration_error": expected_calibration_error(truth, probability),
         }
+
+
+def class_of(clinical: Clinical, target: str) -> str | None:
+    """Return the class of one person, or ``None`` if it is not known.
+
+    ``survival_class`` is made of the days of survival, with the limits of the BraTS challenges 2017 to 2020: short is
+    under 10 months, long over 15. Of somebody who was alive when last seen only *long* can be known.
+    """
+    if target != "survival_class":
+        value = clinical.get(target)
+        return None if value is None else str(value)
+    days = clinical.get("survival_days")
+    if days is None:
+        return None
+    if days > _LONG_DAYS:
+        return "long"
+    if not clinical.get("survival_observed", True):
+        return None
+    return "short" if days < _SHORT_DAYS else "mid"
 
 
 def _auto_target(clinical: Clinical) -> str | None:

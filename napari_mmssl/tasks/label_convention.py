@@ -174,6 +174,18 @@ _ET = ("enhancing tumour", PALETTE[2])
 
 BRATS_2018 = _ready("brats2018", {1: _NCR, 2: _ED, 4: _ET}, {"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)})
 BRATS_2023 = _ready("brats2023", {1: _NCR, 2: _ED, 3: _ET}, {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,)})
+#: With operated people among them: 4 is the cavity that was left, part of neither tumour nor core.
+BRATS_2024 = _ready(
+    "brats2024",
+    {1: _NCR, 2: _ED, 3: _ET, 4: ("resection cavity", PALETTE[3])},
+    {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,), "RC": (4,)},
+)
+#: Tumours of children, in another order than adults' of the same year.
+BRATS_PED_2024 = _ready(
+    "brats_ped2024",
+    {1: _ET, 2: ("non-enhancing tumour", PALETTE[5]), 3: ("cystic component", PALETTE[4]), 4: _ED},
+    {"WT": (1, 2, 3, 4), "TC": (1, 2, 3), "ET": (1,)},
+)
 MSD_TASK01 = _ready("msd_task01", {1: _ED, 2: _NCR, 3: _ET}, {"WT": (1, 2, 3), "TC": (2, 3), "ET": (3,)})
 PROSTATE_ZONES = _ready(
     "prostate_zones", {1: ("peripheral zone", PALETTE[1]), 2: ("transition zone", PALETTE[0])}, {"gland": (1, 2)}
@@ -181,7 +193,10 @@ PROSTATE_ZONES = _ready(
 LESION = LabelConvention("lesion", (LabelClass(1, "lesion", PALETTE[0]),), {1: "any"}, {"lesion": (1,)})
 
 #: The ready codings by the name ``--regions`` knows them by.
-READY = {ready.name: ready for ready in (BRATS_2018, BRATS_2023, MSD_TASK01, PROSTATE_ZONES, LESION)}
+READY = {
+    ready.name: ready
+    for ready in (BRATS_2018, BRATS_2023, BRATS_2024, BRATS_PED_2024, MSD_TASK01, PROSTATE_ZONES, LESION)
+}
 
 
 def named(name: str, values: Collection[int] = ()) -> LabelConvention:
@@ -199,8 +214,10 @@ def named(name: str, values: Collection[int] = ()) -> LabelConvention:
     return READY[name]
 
 
-def one_per_value(values: Collection[int]) -> LabelConvention:
-    """Return the convention ``values``: one class ``label v`` for each value above 0, and their union.
+def one_per_value(values: Collection[int], names: Mapping[int, str] | None = None) -> LabelConvention:
+    """Return the convention ``values``: one class for each value above 0, and their union.
+
+    A class is called as ``names`` has it, or else ``label v``.
 
     Raises
     ------
@@ -210,8 +227,9 @@ def one_per_value(values: Collection[int]) -> LabelConvention:
     found = sorted({int(value) for value in values if value > 0})
     if not 0 < len(found) < 256:
         raise ConfigError(f"a label coding has 1 to 255 values above 0, here are {len(found)}")
-    names = {value: (f"label {value}", colour(n)) for n, value in enumerate(found)}
-    return _ready("values", names, {"any label": tuple(found)})
+    said = names or {}
+    classes = {value: (said.get(value, f"label {value}"), colour(n)) for n, value in enumerate(found)}
+    return _ready("values", classes, {"any label": tuple(found)})
 
 
 def read_table(table: Mapping[str, Any]) -> LabelConvention:

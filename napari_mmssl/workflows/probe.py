@@ -1,0 +1,252 @@
+"""Probe a pretrained encoder without training it: what its features tell, beside those of a random encoder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.config import resolve
+from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.metrics.overlap import dice
+from napari_mmssl.metrics.probes import fit_linear, neighbour_probabilities
+from napari_mmssl.randomness import counted_rng
+from napari_mmssl.tasks import Task, tasks
+from napari_mmssl.tasks.case_task import covering_patch
+from napari_mmssl.tasks.segmentation import Segmentation
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.settings import DataSettings
+from napari_mmssl.training.weights_cards import read_card, weights_folder
+from napari_mmssl.workflows.material import Material, gather
+from napari_mmssl.workflows.running import seen_cases, set_threads
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_mmssl.networks.encoders import Encoder
+    from napari_mmssl.sampling.batch import PatchBatch
+
+#: Voxels of each class that a case gives a voxel probe.
+_VOXELS = 200
+#: Enough of them that a weak penalty does, without searching.
+_VOXEL_PENALTY = 1e-3
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """What is probed.
+
+    Parameters
+    ----------
+    task
+        ``classification`` (of whole cases) or ``segmentation`` (of voxels).
+    target
+        Column of the clinical table, as in a classification; ``survival_class`` for survival.
+    regions
+        Label coding, as in a segmentation.
+    seed, label_fraction
+        As in a fine-tuning: the same people are held out.
+    neighbours
+        How many vote in the nearest-neighbour probe.
+    device
+        As in a fine-tuning.
+    """
+
+    task: str = "classification"
+    target: str = "auto"
+    regions: str = "auto"
+    seed: int = 0
+    label_fraction: float = 1.0
+    neighbours: int = 5
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class _Probing:
+    """What every probe of one call shares."""
+
+    settings: ProbeSettings
+    train: list[PreparedCase]
+    test: list[PreparedCase]
+    clinical: dict[str, Any]
+    modalities: tuple[str, ...]
+    patch: tuple[int, int, int]
+    device: "torch.device"
+
+
+def probe(
+    cohort: Path, weights: Path, settings: ProbeSettings, progress: Progress = lambda done, total: None
+) -> dict[str, Any]:
+    """Return how well frozen features tell classes or voxels of people who were held out.
+
+    Every probe is fitted to the training people of the split that the seed gives and measured on its test people;
+    its twin on the features of an encoder of random weights says what the architecture alone is worth.
+
+    Parameters
+    ----------
+    cohort
+        Folder with the cases.
+    weights
+        A pretraining's run folder or a weights folder.
+    settings
+        What is probed.
+    progress
+        Called with the number of cases prepared and their total.
+
+    Returns
+    -------
+    Plain values: ``probes`` (name, then ``pretrained`` or ``random``, then metric), ``n_train``, ``n_test``, ``notes``.
+
+    Raises
+    ------
+    CheckpointError
+        If ``weights`` holds no pretrained encoder.
+    ConfigError
+        If nothing can be learned from the people, or nobody is held out.
+    """
+    card = read_card(weights)
+    if card.get("kind") != "pretrain":
+        raise CheckpointError(f"'{weights}' holds a {card.get('kind')}, and a pretrained encoder is wanted")
+    probing, task, reason = _prepared(cohort, card, settings, progress)
+    from napari_mmssl.inference.features import frozen_encoder
+    from napari_mmssl.training.weights_files import read_weights
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, tensors in (("pretrained", read_weights(weights, "encoder")), ("random", None)):
+        encoder = frozen_encoder(card, tensors, probing.device, settings.seed)
+        told = (
+            _of_voxels(encoder, probing, task) if isinstance(task, Segmentation) else _of_cases(encoder, probing, task)
+        )
+        for probe_name, metrics in told.items():
+            found.setdefault(probe_name, {})[name] = metrics
+    return {
+        "task": settings.task,
+        "probes": found,
+        "n_train": len(probing.train),
+        "n_test": len(probing.test),
+        "notes": [reason, *_leak(weights, probing.test)],
+    }
+
+
+def _prepared(
+    cohort: Path, card: dict[str, Any], settings: ProbeSettings, progress: Progress
+) -> tuple[_Probing, Task[Any], str]:
+    """Return the people to fit to and to measure on, the task fitted to the former, and a sentence on it."""
+    kind: type[Task[Any]] = tasks.get(settings.task)
+    if settings.task not in ("classification", "segmentation"):
+        raise ConfigError(f"a {settings.task} cannot be probed; probe a classification of --target survival_class")
+    with_label = settings.task == "segmentation"
+    how = resolve(kind.settings_class, {"convention": settings.regions} if with_label else {"target": settings.target})
+    data = DataSettings(spacing_mm=tuple(card["spacing_mm"]))
+    material = gather(
+        cohort,
+        data,
+        settings.seed,
+        labelled=with_label,
+        fraction=settings.label_fraction,
+        lacks=lambda case: kind.lacks(how, case),
+    )
+    held_out = _held_out(material, lambda case: kind.lacks(how, case))
+    from napari_mmssl.training.device import choose_device
+
+    set_threads()
+    device = choose_device(settings.device)
+    train = material.prepare(material.train, with_label=with_label, progress=progress)
+    test = material.prepare(held_out, with_label=with_label, progress=progress)
+    values = {case.id: set(np.unique(case.label).tolist()) for case in [*train, *test] if case.label is not None}
+    facts, reason = kind.fit(how, material.cohort, material.train, values)
+    clinical = {case.id: case.clinical for case in (*material.train, *held_out)}
+    patch = covering_patch([*train, *test])
+    return _Probing(settings, train, test, clinical, material.modalities, patch, device), kind(how, facts), reason
+
+
+def _held_out(material: Material, lacks: Callable[[Case], str | None]) -> list[Case]:
+    cases = [case for case in material.cohort.cases if case.subject in material.split.test and lacks(case) is None]
+    if not cases:
+        raise ConfigError("nobody is held out, so there is nobody to measure on; a larger cohort is wanted")
+    return cases
+
+
+def _leak(weights: Path, held_out: Sequence[PreparedCase]) -> list[str]:
+    run = weights_folder(weights).parent
+    seen = seen_cases(RunFolder(run).provenance()) if RunFolder.is_run(run) else {}
+    met = [case.id for case in held_out if case.id in seen]
+    return [f"{len(met)} of the people held out were seen in pretraining, without labels"] if met else []
+
+
+def _of_cases(encoder: "Encoder", probing: _Probing, task: Any) -> dict[str, Any]:
+    from napari_mmssl.inference.features import case_features
+
+    def features(cases: Sequence[PreparedCase]) -> np.ndarray:
+        found = [case_features(encoder, one, probing.modalities, probing.patch, probing.device) for one in cases]
+        return np.stack(found).reshape(len(cases), -1)
+
+    known, asked = features(probing.train), features(probing.test)
+    # A modality that a person lacks says nothing: it is given what the people who are learned from have on average.
+    with np.errstate(invalid="ignore"):
+        usual = np.array([np.nanmean(column) if np.isfinite(column).any() else 0.0 for column in known.T])
+    known, asked = (np.where(np.isnan(part), usual, part) for part in (known, asked))
+    truth = np.array([task.classes.index(task.truth(probing.clinical[one.id])["class"]) for one in probing.train])
+    n = len(task.classes)
+    answers = {
+        "linear": fit_linear(known, truth, n).probabilities(asked),
+        "neighbours": neighbour_probabilities(known, truth, asked, n, probing.settings.neighbours),
+    }
+    rows = [probing.clinical[one.id] for one in probing.test]
+
+    def told(probabilities: np.ndarray) -> dict[str, Any]:
+        said = [{"probabilities": dict(zip(task.classes, row.tolist(), strict=True))} for row in probabilities]
+        metrics: dict[str, Any] = task.metrics(said, rows)
+        return metrics
+
+    return {name: told(probabilities) for name, probabilities in answers.items()}
+
+
+def _of_voxels(encoder: "Encoder", probing: _Probing, task: Segmentation) -> dict[str, Any]:
+    from napari_mmssl.inference.case_prediction import whole_case
+    from napari_mmssl.inference.features import features_at, linear_map, voxel_pyramid
+
+    shape, classes = probing.patch, len(task.convention.classes) + 1
+    features, truth = [], []
+    for number, case in enumerate(probing.train):
+        batch = whole_case(case, probing.modalities, shape, task.convention).to(probing.device)
+        label, inside = _label(batch), batch.foreground[0].cpu().numpy()
+        chosen = _some_voxels(label, inside, probing.settings.seed, number)
+        features.append(features_at(voxel_pyramid(encoder, batch), chosen, shape))
+        truth.append(label[tuple(chosen.T)])
+    fitted = fit_linear(np.concatenate(features), np.concatenate(truth), classes, penalty=_VOXEL_PENALTY)
+    # The standardisation is linear too and goes into the weights.
+    weights = fitted.weights / fitted.spread[:, None]
+    bias = fitted.bias - fitted.mean @ weights
+    scores: dict[str, list[float]] = {one.name: [] for one in task.convention.classes}
+    for case in probing.test:
+        batch = whole_case(case, probing.modalities, shape, task.convention).to(probing.device)
+        logits = linear_map(voxel_pyramid(encoder, batch), weights, bias, shape)
+        said = (logits.argmax(dim=0) * batch.foreground[0]).cpu().numpy()
+        label = _label(batch)
+        for index, one in enumerate(task.convention.classes, start=1):
+            scores[one.name].append(dice(said == index, label == index))
+    means = {name: float(np.nanmean(values)) if np.isfinite(values).any() else None for name, values in scores.items()}
+    defined = [mean for mean in means.values() if mean is not None]
+    return {"linear": {"dice": float(np.mean(defined)) if defined else None, "classes": means}}
+
+
+def _label(batch: "PatchBatch") -> np.ndarray:
+    if batch.label is None:
+        raise ValueError("a voxel probe is fitted to labelled cases only")
+    found: np.ndarray = batch.label[0].cpu().numpy()
+    return found
+
+
+def _some_voxels(classes: np.ndarray, inside: np.ndarray, seed: int, case: int) -> np.ndarray:
+    """Return up to so many voxels of each class inside the body ``(n, 3)``, drawn by seed and place in the list."""
+    rng = counted_rng(seed, case, purpose="voxel probe")
+    chosen = []
+    for index in np.unique(classes[inside]):
+        found = np.argwhere((classes == index) & inside)
+        chosen.append(found[rng.permutation(len(found))[:_VOXELS]])
+    return np.concatenate(chosen)
