@@ -99,12 +99,15 @@ class Cohort:
         Why it was taken for that layout, one sentence each.
     cases
         Sorted by id.
+    label_names
+        What the cohort itself says that the values of its label maps mean; empty if it says nothing.
     """
 
     root: Path
     layout: str
     reasons: tuple[str, ...]
     cases: tuple[Case, ...]
+    label_names: dict[int, str] = field(default_factory=dict)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -78,3 +78,18 @@ def read_channels(root: Path, named: Any) -> Channels:
         tuple(modality if modalities.count(modality) == 1 else None for modality in modalities),
         tuple(Finding("missing_modality", text) for text in findings),
     )
+
+
+def read_label_names(data: dict[str, Any]) -> dict[int, str]:
+    """Return what the values of the label maps mean, as ``labels`` of a ``dataset.json`` says; background left out.
+
+    The Decathlon writes ``{"1": "edema"}``, nnU-Net ``{"edema": 1}``; nnU-Net's regions, which are lists of values,
+    and whatever else is no whole number, name no value.
+    """
+    labels = data.get("labels")
+    names: dict[int, str] = {}
+    for key, value in labels.items() if isinstance(labels, dict) else ():
+        number, name = (key, value) if isinstance(value, str) else (value, key)
+        if isinstance(name, str) and str(number).isdigit() and 0 < int(number) < 1 << 16:
+            names[int(number)] = name
+    return names

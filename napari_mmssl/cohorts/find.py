@@ -49,7 +49,8 @@ def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
     # A manifest holds what its tables said when it was written, and what a person corrected since.
     cases, table_reasons = (cases, []) if name == "manifest" else _with_clinical(path, cases, recognised, found_cases)
     cases = _with_phantom_note(path, cases)
-    return Cohort(path, name, (*recognised.reasons, *table_reasons), tuple(sorted(cases, key=lambda case: case.id)))
+    reasons, ordered = (*recognised.reasons, *table_reasons), tuple(sorted(cases, key=lambda case: case.id))
+    return Cohort(path, name, reasons, ordered, dict(recognised.label_names))
 
 
 def recognise(path: Path) -> tuple[str, Recognised]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,15 @@ class Recognised:
         In any order.
     tables
         Folders in which clinical tables may lie besides the one that was asked for.
+    label_names
+        What the values of the label maps mean, where the cohort says so.
     """
 
     specificity: int
     reasons: tuple[str, ...]
     cases: tuple[FoundCase, ...]
     tables: tuple[Path, ...] = ()
+    label_names: Mapping[int, str] = field(default_factory=dict)
 
 
 #: Endings of case names that number a visit: BIDS, BraTS 2023, BraTS 2017-2019, UPENN-GBM, UCSF-PDGM.

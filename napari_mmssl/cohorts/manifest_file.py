@@ -24,8 +24,8 @@ FORMAT = "mmssl-manifest"
 VERSION = 1
 #: Columns in the order in which they are written; the clinical ones follow.
 COLUMNS = (
-    "case", "subject", "session", "role", "modality", "path", "channel", "series_uid", "pictures", "grid_of", "reason",
-    "note",
+    "case", "subject", "session", "role", "modality", "path", "channel", "series_uid", "pictures", "grid_of",
+    "label_names", "reason", "note",
 )  # fmt: skip
 NEEDED = ("case", "role", "path")
 LEFT_OUT = "left_out"
@@ -56,6 +56,8 @@ def to_rows(cohort: Cohort, base: Path) -> list[Row]:
             whose | {"role": role, "modality": name} | _file_cells(case, scan, base) for role, name, scan in files
         ]
         of_case = of_case or [whose | {"role": "modality", "reason": "nothing was found that can be read"}]
+        if case.label is not None and cohort.label_names:
+            of_case[-1]["label_names"] = "; ".join(f"{value}: {name}" for value, name in cohort.label_names.items())
         of_case[0]["note"] = "; ".join(f"{f.kind}: {f.text}" for f in case.findings if f.kind in _NOTED)
         rows += [row | case.clinical for row in of_case]
         rows += [whose | {"role": LEFT_OUT, "path": _relative(path, base)} for path in beside.get(case.id, ())]
@@ -139,6 +141,25 @@ def clinical_of(rows: Iterable[Mapping[str, Any]], case: str) -> dict[str, Any]:
             if values.setdefault(key, value) != value:
                 raise LayoutError(f"the rows of case '{case}' disagree on {key}: {values[key]} and {value}")
     return values
+
+
+def label_names_of(rows: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Return what the rows say that the values of the label maps mean: ``"1: liver; 2: spleen"``.
+
+    Raises
+    ------
+    LayoutError
+        If a cell is no such list, or two rows name a value differently.
+    """
+    names: dict[int, str] = {}
+    for cell in dict.fromkeys(str(row.get("label_names") or "") for row in rows):
+        for part in filter(None, (part.strip() for part in cell.split(";"))):
+            value, colon, name = (word.strip() for word in part.partition(":"))
+            if not (colon and name and value.isdigit() and 0 < int(value) < 1 << 16):
+                raise LayoutError(f"'{part}' is no name of a label value; write '1: liver; 2: spleen'")
+            if names.setdefault(int(value), name) != name:
+                raise LayoutError(f"label value {value} is called both '{names[int(value)]}' and '{name}'")
+    return names
 
 
 def _left_out(cohort: Cohort) -> dict[str, list[Path]]:

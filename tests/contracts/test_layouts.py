@@ -87,4 +87,5 @@ def test_a_cohort_written_to_a_manifest_comes_back_equal(made, tmp_path, layout,
     again = find_cohort(file)
     assert again.layout == "manifest"
     assert plainly(again) == plainly(cohort)
+    assert again.label_names == (cohort.label_names if any(case.label for case in cohort.cases) else {})
     assert not any("unreadable" in finding.kind for case in again.cases for finding in case.findings)

@@ -74,3 +74,40 @@ def test_cases_coded_differently_are_refused_with_the_way_out(values):
 def test_a_cohort_without_labels_is_refused(values):
     with pytest.raises(ConfigError, match="nothing to learn from"):
         choose(values, "folder_per_case")
+
+
+def spelled(challenge):
+    return [f"BraTS-{challenge}-00001-000-{word}" for word in ("t1n", "t1c", "t2w", "t2f")]
+
+
+@pytest.mark.parametrize(
+    ("challenge", "values", "name"),
+    [
+        ("GLI", cohort({1, 2, 3}), "brats2023"),
+        # After an operation there may be no enhancing tumour left; no case is coded as in 2018.
+        ("GLI", cohort({1, 2, 3}, {2, 4}, {1, 2, 4}), "brats2024"),
+        ("MET", cohort({1, 2, 3, 4}), "brats2024"),
+        ("PED", cohort({1, 2, 3, 4}, {1, 2}), "brats_ped2024"),
+        ("PED", cohort({1, 2, 3}), "values"),
+    ],
+)
+def test_sub_challenges_and_operations_change_the_coding(challenge, values, name):
+    convention, reason = choose(values, "brats", file_names=spelled(challenge))
+    assert convention.name == name
+    assert name != "values" or "brats_ped2024" in reason
+
+
+def test_children_and_adults_together_are_refused():
+    with pytest.raises(ConfigError, match="BraTS-PED"):
+        choose(cohort({1, 2, 3}), "brats", file_names=[*spelled("PED"), *spelled("GLI")])
+
+
+def test_a_cohort_that_names_its_labels_is_believed():
+    names = {1: "liver", 2: "spleen", 3: "kidney"}
+    convention, reason = choose(cohort({1, 2}, {1}), "nnunet", ("ct",), (), names)
+    assert [(c.value, c.name) for c in convention.classes] == [(1, "liver"), (2, "spleen")]
+    assert "1 liver, 2 spleen" in reason
+    only, _ = choose(cohort({1}), "chaos", ("ct",), (), names)
+    assert [c.name for c in only.classes] == ["liver"]
+    # What is in the labels and not in the names is another coding.
+    assert choose(cohort({1, 7}), "nnunet", ("ct",), (), names)[0].classes[0].name == "label 1"

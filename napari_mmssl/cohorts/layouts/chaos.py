@@ -13,6 +13,7 @@ from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.series_folder import open_pictures, open_series
 from napari_mmssl.cohorts.trees import names_in
 from napari_mmssl.volumes.dicom_series import DicomSeries
+from napari_mmssl.volumes.mask_stack import CODINGS
 
 SPECIFICITY = 4
 _DICOM, _GROUND = "DICOM_anon", "Ground"
@@ -37,7 +38,8 @@ def chaos(root: Path) -> Recognised | None:
     reasons = [f"{n['MR']} people below MR and {n['CT']} below CT lie as in CHAOS"]
     if all(n.values()):
         reasons.append("CT and MR are of different people, even where their numbers are the same")
-    return Recognised(SPECIFICITY, tuple(reasons), cases)
+    names = {one.value: one.name for one, _ in CODINGS["chaos_mr"].ranges}
+    return Recognised(SPECIFICITY, tuple(reasons), cases, label_names=names)
 
 
 def _people(place: Path, deepest: int) -> list[tuple[str, Path]]:

@@ -8,7 +8,7 @@ from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised
 from napari_mmssl.cohorts.json_files import read_json
 from napari_mmssl.cohorts.layouts import layouts
-from napari_mmssl.cohorts.manifest_file import FORMAT, LEFT_OUT, ROLES, SUFFIXES, clinical_of, read_rows
+from napari_mmssl.cohorts.manifest_file import FORMAT, LEFT_OUT, ROLES, SUFFIXES, clinical_of, label_names_of, read_rows
 from napari_mmssl.cohorts.modalities import canonical
 from napari_mmssl.cohorts.series_folder import open_pictures, open_series
 from napari_mmssl.errors import LayoutError
@@ -33,6 +33,7 @@ def manifest(root: Path) -> Recognised | None:
     rows_of: dict[str, list[Mapping[str, Any]]] = {}
     for row in read_rows(root):
         rows_of.setdefault(str(row.get("case") or ""), []).append(row)
+    label_names = label_names_of(row for rows in rows_of.values() for row in rows)
     if "" in rows_of:
         raise LayoutError(f"'{root}': {len(rows_of[''])} row(s) name no case")
     kept = {name: rows for name, rows in rows_of.items() if any(_role(row, name) != LEFT_OUT for row in rows)}
@@ -40,9 +41,8 @@ def manifest(root: Path) -> Recognised | None:
     if not cases:
         raise LayoutError(f"'{root}' lists no file that is used: no row has the role modality or label")
     n_files = sum(len(case.modalities) + (case.label is not None) for case in cases)
-    return Recognised(
-        SPECIFICITY, (f"{root.name} is a manifest: it names {n_files} files of {len(cases)} cases",), cases
-    )
+    reason = f"{root.name} is a manifest: it names {n_files} files of {len(cases)} cases"
+    return Recognised(SPECIFICITY, (reason,), cases, label_names=label_names)
 
 
 def _case(name: str, rows: list[Mapping[str, Any]], base: Path) -> FoundCase:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_mmssl.cohorts.case_folder import images_in
-from napari_mmssl.cohorts.dataset_json import FILE_NAME, Channels, read_channels, read_dataset_json
+from napari_mmssl.cohorts.dataset_json import FILE_NAME, Channels, read_channels, read_dataset_json, read_label_names
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, subject_of
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.errors import LayoutError
@@ -30,7 +30,8 @@ def msd(root: Path) -> Recognised | None:
         f"{FILE_NAME} names 'modality' ({names}), as the Medical Segmentation Decathlon does",
         f"imagesTr holds one file per case, with {len(channels.modalities)} channel(s) each",
     )
-    return Recognised(SPECIFICITY, reasons, tuple(_case(image, label, channels) for image, label in pairs))
+    cases = tuple(_case(image, label, channels) for image, label in pairs)
+    return Recognised(SPECIFICITY, reasons, cases, label_names=read_label_names(data))
 
 
 def _images(root: Path, folder: str) -> list[Path]:

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from napari_mmssl.cohorts.case_folder import images_in
-from napari_mmssl.cohorts.dataset_json import CHANNEL_FILE, FILE_NAME, read_channels, read_dataset_json
+from napari_mmssl.cohorts.dataset_json import (
+    CHANNEL_FILE,
+    FILE_NAME,
+    read_channels,
+    read_dataset_json,
+    read_label_names,
+)
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, subject_of
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.errors import LayoutError
@@ -49,7 +55,7 @@ def nnunet(root: Path) -> Recognised | None:
             }
             label = labels.get(name)
             found.append(FoundCase(name, subject_of(name), modalities, label, findings=channels.findings, group=folder))
-    return Recognised(SPECIFICITY, reasons, tuple(found))
+    return Recognised(SPECIFICITY, reasons, tuple(found), label_names=read_label_names(data))
 
 
 def _channel_files(folder: Path) -> dict[str, dict[int, Path]]:
