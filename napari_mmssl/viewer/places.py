@@ -7,10 +7,12 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_mmssl.viewer.preferences import preference
+
 
 def data_folder() -> Path:
-    """Return where runs, predictions and samples go: ``$MMSSL_HOME`` or the user's data folder."""
-    home = os.environ.get("MMSSL_HOME")
+    """Return where runs, predictions and samples go: ``$MMSSL_HOME``, as preferred, or the user's data folder."""
+    home = os.environ.get("MMSSL_HOME") or preference("computing", "data_folder", "")
     return Path(home) if home else Path(platformdirs.user_data_dir("napari-mmssl", appauthor=False))
 
 

@@ -12,6 +12,7 @@ from psygnal import Signal
 
 from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.viewer.anatomy import Convention
+from napari_mmssl.viewer.preferences import preference
 
 
 class Session:
@@ -24,12 +25,12 @@ class Session:
     attach_asked = Signal(object)
     resume_asked = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, convention: Convention = "radiological") -> None:
         self._cohort: Cohort | None = None
         self._case: Case | None = None
         self._run: Path | None = None
         #: Which side of the screen the patient's right is on.
-        self.convention: Convention = "radiological"
+        self.convention = convention
 
     @property
     def cohort(self) -> Cohort | None:
@@ -82,5 +83,5 @@ def session_of(viewer: Hashable) -> Session:
     """Return the session of ``viewer``, the same one at every call; it goes when the viewer goes."""
     viewer = plain(viewer)
     if viewer not in _sessions:
-        _sessions[viewer] = Session()
+        _sessions[viewer] = Session(preference("viewing", "convention", "radiological"))
     return _sessions[viewer]

@@ -19,6 +19,7 @@ from napari_mmssl.tasks.conventions import READY
 from napari_mmssl.viewer.estimate import NOT_MEASURED, Measured, measured
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import free_folder, runs_folder
+from napari_mmssl.viewer.preferences import preference
 from napari_mmssl.viewer.settings_form import SettingsForm
 from napari_mmssl.viewer.training_form import (
     NO_WEIGHTS,
@@ -56,6 +57,8 @@ class TrainingFields:
         self._all = SettingsForm(panel)
         panel.column.addWidget(self._all)
         self._listen()
+        # The settings of tasks take a moment to load; then the first fine-tuning that is chosen shows at once.
+        panel.in_thread(lambda: [sections_of(goal) for goal in goals()[-1:]], lambda _: None, self._estimate.setText)
         self._list_weights()
         self._goal_changed()
         self._cohort_changed()
@@ -97,6 +100,7 @@ class TrainingFields:
             label_fraction=self._fraction.value(),
             coding=self._coding.currentText(),
             assignments=self._all.assignments(),
+            device=preference("computing", "device", "auto"),
         )
 
     def set_weights(self, weights: str) -> None:

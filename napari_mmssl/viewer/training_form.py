@@ -56,6 +56,8 @@ class TrainingChoice:
         What the label values mean: ``auto`` or the name of a ready coding, for fine-tuning.
     assignments
         Further settings, as ``key=value`` after ``--set``; they override the others.
+    device
+        Where it computes.
     """
 
     goal: Goal
@@ -68,6 +70,7 @@ class TrainingChoice:
     label_fraction: float
     coding: str = "auto"
     assignments: tuple[str, ...] = ()
+    device: str = "auto"
 
     def settings_table(self) -> dict[str, Any]:
         """Return the resolved settings, as they stand in a TOML file.
@@ -80,6 +83,7 @@ class TrainingChoice:
         table: dict[str, Any] = {
             "cohort": str(self.cohort),
             "seed": self.seed,
+            "device": self.device,
             "encoder": {"name": self.encoder, "size": self.size},
             "optimisation": {"steps": self.steps},
             # A short run is looked at as often as a long one: there is something to see either way.

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from napari_mmssl.viewer.preferences import PLUGIN, preference
+
 if TYPE_CHECKING:
     import napari.viewer
 
-PLUGIN = "napari-mmssl"
+__all__ = ["PLANES", "PLUGIN", "WIDGETS", "open_dock", "open_planes", "open_workspace"]
+
 #: Tabs of one dock on the right, in this order.
 WIDGETS = ("Cases", "Pretext", "Train", "Runs", "Segment")
 PLANES = f"Planes ({PLUGIN})"
@@ -23,6 +26,8 @@ def open_workspace(viewer: "napari.viewer.Viewer") -> None:
     for dock, name in zip(docks, WIDGETS, strict=True):
         # With the plugin's name behind it, which napari adds, the tabs do not fit side by side.
         dock.setWindowTitle(name)
+    if preference("viewing", "three_planes", False):
+        open_planes(viewer)
     docks[0].show()
     docks[0].raise_()
 
