@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from layout_trees import pictures
 from made_dicom import places, write_series
 from PIL import Image
+from tree_making import pictures
 
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.reading import read_label, read_scan

@@ -14,6 +14,7 @@ from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised
 from napari_mmssl.cohorts.json_files import read_json
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.modalities import canonical
+from napari_mmssl.cohorts.trees import unwrapped
 from napari_mmssl.errors import LayoutError
 
 SPECIFICITY = 6
@@ -23,7 +24,7 @@ FILE_NAME = "pretrain_data.json"
 @layouts.register("openmind", summary="OpenMind (pretrain_data.json)", source="arXiv:2412.17041")
 def openmind(root: Path) -> Recognised | None:
     """Recognise the file, or the folder it lies in."""
-    path = root / FILE_NAME if root.is_dir() else root
+    path = unwrapped(root) / FILE_NAME if root.is_dir() else root
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
     data = read_json(path)
