@@ -169,9 +169,11 @@ def is_dicom(path: Path) -> bool:
         return False
     if head[128:] == b"DICM":
         return True
+    # Scanners call files by numbers and UIDs, with dots in them.
+    named = path.suffix.lower() in (*SUFFIXES, "") or path.suffix[1:].isdecimal()
     # Group 8 is where data sets start; its first elements have small even numbers and short values.
     group, element = int.from_bytes(head[:2], "little"), int.from_bytes(head[2:4], "little")
-    return path.suffix.lower() in (*SUFFIXES, "") and len(head) == 132 and group in (2, 8) and element <= 0x60
+    return named and len(head) == 132 and group in (2, 8) and element <= 0x60
 
 
 def read_slices(path: Path) -> list[Slice]:
@@ -269,7 +271,8 @@ def _dtype(dataset: Any) -> str:
 def _problem(dataset: Any) -> str:
     modality = str(dataset.get("Modality") or "")
     if modality in ("RTSTRUCT", "SEG", "SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG"):
-        return f"it is a DICOM object of kind {modality}, which cannot be read as a volume"
+        way_out = "; 'mmssl convert' makes a label map of it" if modality in ("SEG", "RTSTRUCT") else ""
+        return f"it is a DICOM object of kind {modality}, which cannot be read as a volume{way_out}"
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if rows < 1 or columns < 1:
         return "it holds no image"
@@ -279,6 +282,11 @@ def _problem(dataset: Any) -> str:
         "None",
     ):
         return "it is a colour picture"
+    if any("MOSAIC" in str(word).upper() for word in dataset.get("ImageType") or ()):
+        return (
+            "it is a mosaic: all slices of a volume tiled into one picture, and where each lies is told in a vendor's "
+            "own words; convert it with dcm2niix, or export it as single slices"
+        )
     if dataset.get("ModalityLUTSequence"):
         return "its values are given by a look-up table, which is not supported"
     return ""
@@ -286,8 +294,13 @@ def _problem(dataset: Any) -> str:
 
 def _cut_short(dataset: Any, pixels_start: int, size: int, n_frames: int) -> str:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", _UNCOMPRESSED[0]))
+    # What is packed as a whole was unpacked into memory, and tells nothing of where pixels stand.
+    if syntax.encode() == _DEFLATED:
+        return ""
+    if pixels_start >= size:
+        return "it holds no pixels"
     if syntax not in _UNCOMPRESSED:
-        return "" if size > pixels_start else "it ends before its pixels"
+        return ""
     n_bits = int(dataset.get("BitsAllocated") or 16)
     needed = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * n_frames * n_bits // 8
     # What stands before the pixels is their tag and their length, and where it is told their type.

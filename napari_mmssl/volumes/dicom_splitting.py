@@ -35,6 +35,9 @@ def split(slices: Sequence[Slice]) -> tuple[list[Stack], list[SeriesFinding]]:
     groups = [(group, "") for group in orientations]
     if len(groups) > 1:
         groups = [(group, f"orientation {n}") for n, group in enumerate(orientations, start=1)]
+    # A number for each patient id; the id itself is not even here.
+    people = list(dict.fromkeys(one.person for one in rest))
+    groups = _part(groups, lambda one: one.person, lambda one: f"patient {people.index(one.person) + 1}")
     groups = _part(groups, lambda one: (one.shape, one.spacing), _grid_words)
     groups = _part(groups, lambda one: one.b_value, lambda one: "no b-value" if one.b_value is None else _b_words(one))
     groups = _part(groups, _echo, lambda one: "no echo time" if one.echo_ms is None else f"echo {one.echo_ms:.4g} ms")

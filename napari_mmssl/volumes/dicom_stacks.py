@@ -206,21 +206,22 @@ def _at(along: np.ndarray, where: np.ndarray) -> str:
 
 def _regular_gaps(slices: Sequence[Slice], spacing: float, *, alone: bool) -> list[SeriesFinding]:
     """Return a finding if every second (third ...) slice seems to be missing; the positions themselves are true."""
-    steps = {abs(b.number - a.number) for a, b in pairwise(slices)}
-    if len(steps) != 1 or (times := steps.pop()) <= 1:
-        return []
-    there = f"every {_nth(times)} one may be there only"
     said = slices[0].spacing_between
     # Where the tag is smaller than the slice is thick, a vendor means the gap between slices by it.
-    if said >= 0.99 * slices[0].thickness > 0 and abs(spacing - times * said) <= 0.05 * said:
-        text = f"slices are {spacing:.4g} mm apart, the header tells of {said:.4g}, and images are numbered by {times}"
-        return [SeriesFinding("missing_slice", f"{text}: {there}")]
-    # The slices of one stack of several may well be numbered so.
-    if alone and len(slices) > 2 and abs(said - spacing) > 0.05 * spacing:
-        text = f"images are numbered by {times} in even steps of {spacing:.4g} mm"
-        return [SeriesFinding("missing_slice", f"{text}: {there}")]
-    return []
+    is_distance = said >= 0.99 * slices[0].thickness > 0
+    times = round(spacing / said) if is_distance else 0
+    if times >= 2 and abs(spacing - times * said) <= 0.05 * said:
+        text = f"slices are {spacing:.4g} mm apart and the header tells of {said:.4g}"
+        return [SeriesFinding("missing_slice", f"{text}: only {_nth(times)} may be there")]
+    # The slices of one stack of several may well be numbered by twos.
+    steps = {abs(b.number - a.number) for a, b in pairwise(slices)}
+    if not alone or len(slices) < 3 or len(steps) != 1 or (by := steps.pop()) <= 1:
+        return []
+    if abs(said - spacing) <= 0.05 * spacing:
+        return []
+    text = f"images are numbered by {by} in even steps of {spacing:.4g} mm"
+    return [SeriesFinding("missing_slice", f"{text}: only {_nth(by)} may be there")]
 
 
 def _nth(n: int) -> str:
-    return {2: "second", 3: "third"}.get(n, f"{n}th")
+    return f"every {({2: 'second', 3: 'third'}).get(n, f'{n}th')} one"

@@ -1,0 +1,92 @@
+"""Series written in ways that the standard allows, or forbids and somebody's scanner does all the same."""
+
+import numpy as np
+import pytest
+from made_dicom import NAME, PATIENT_ID, dataset, places, write_series
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGLSLossless
+
+from napari_mmssl.errors import ReadError
+from napari_mmssl.volumes.dicom_series import find_series, read_series
+
+PIXELS = (np.arange(35).reshape(7, 5) * 29 - 500).astype(np.int16)
+
+
+def as_big_endian(ds, path):
+    ds.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    ds.PixelData = PIXELS.astype(">i2").tobytes()
+    ds.save_as(path, implicit_vr=False, little_endian=False, enforce_file_format=True)
+
+
+def as_deflated(ds, path):
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    ds.save_as(path, enforce_file_format=True)
+
+
+def as_implicit_without_preamble(ds, path):
+    del ds.file_meta
+    ds.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=False)
+
+
+def as_jpeg_ls(ds, path):
+    ds.compress(JPEGLSLossless, encoding_plugin="pyjpegls")
+    ds.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize("write", [as_big_endian, as_deflated, as_implicit_without_preamble, as_jpeg_ls])
+@pytest.mark.parametrize("name", ["IM{}", "1.2.840.113619.{}"])
+def test_every_way_to_write_bytes_gives_the_same_voxels(tmp_path, write, name):
+    for n, place in enumerate(places(3)):
+        write(dataset(PIXELS, place, number=n, slope=1, intercept=-24), tmp_path / name.format(n))
+    np.testing.assert_array_equal(read_series(tmp_path).array, [PIXELS - 24] * 3)
+
+
+def test_twelve_bits_with_a_sign_or_with_an_overlay_above_them(tmp_path):
+    values = (np.arange(35).reshape(7, 5) * 57 - 1000).astype(np.int16)
+    for n, place in enumerate(places(2)):
+        ds = dataset(values, place, number=n, BitsStored=12, HighBit=11)
+        # The four bits above are no part of the number.
+        ds.PixelData = ((values.view(np.uint16) & 0x0FFF) | 0x6000).tobytes()
+        ds.save_as(tmp_path / f"{n}.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(read_series(tmp_path).array, [values] * 2)
+
+
+def test_dark_where_others_are_bright_is_still_the_measured_value(tmp_path, rng):
+    pixels = write_series(tmp_path, places(3), rng, PhotometricInterpretation="MONOCHROME1", slope=2, intercept=-5)
+    np.testing.assert_array_equal(read_series(tmp_path).array, pixels * 2.0 - 5)
+
+
+def kinds(folder):
+    return [finding.kind for series in find_series(folder).series for finding in series.all_findings]
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_mosaic_is_named_and_never_taken_for_slices(tmp_path, rng, n):
+    write_series(tmp_path, places(n), rng, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    assert kinds(tmp_path) == ["not_a_volume"]
+    with pytest.raises(ReadError, match="mosaic"):
+        read_series(tmp_path)
+
+
+def test_two_people_in_one_series_are_never_one_volume(tmp_path, rng):
+    write_series(tmp_path, places(6), rng, each=lambda n: {"patient": f"{PATIENT_ID}-{n % 2}"})
+    assert kinds(tmp_path) == ["mixed_series"]
+    with pytest.raises(ReadError, match=r"patient 1 \(3 slices\); patient 2") as refused:
+        read_series(tmp_path)
+    assert PATIENT_ID not in str(refused.value)
+    assert NAME not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("thickness", "told", "found"), [(3, 3, ["missing_slice"]), (3, 6, []), (6, 0.5, []), (6, 6, [])]
+)
+def test_slices_further_apart_than_the_header_tells(tmp_path, rng, thickness, told, found):
+    """Numbered anew by whoever left every second one out; a gap between thick slices is something else."""
+    write_series(tmp_path, places(5, step=6.0), rng, SliceThickness=thickness, SpacingBetweenSlices=told)
+    assert kinds(tmp_path) == found
+    assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(6)
+
+
+def test_a_header_without_pixels_is_named(tmp_path, rng):
+    write_series(tmp_path, places(3), rng, PixelData=None)
+    with pytest.raises(ReadError, match="holds no pixels"):
+        read_series(tmp_path)
