@@ -6,13 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.errors import ConfigError
 from napari_mmssl.inference.case_prediction import case_numbers
 from napari_mmssl.inference.prediction import class_probabilities
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.fusion import AdaptedEncoder, FusedEncoder, build_fused, pretrained_part
 from napari_mmssl.networks.segmentation import SegmentationNetwork
+from napari_mmssl.networks.template_shelf import TemplateShelf
 from napari_mmssl.networks.transfer import TensorReport, transfer_encoder
 from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
@@ -21,6 +24,7 @@ from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
 from napari_mmssl.tasks import Answer, Clinical, Task
 from napari_mmssl.training.freezing import frozen_parameters
 from napari_mmssl.training.settings import FinetuneSettings
+from napari_mmssl.training.template_views import two_views
 from napari_mmssl.training.trainee import StepResult, Trainee
 from napari_mmssl.training.weights_cards import write_card
 from napari_mmssl.training.weights_files import write_tensors
@@ -43,6 +47,13 @@ class FineTuning(Trainee):
         Where the network goes.
     pretrained
         Weights of a single-channel encoder, or ``None`` to start from scratch.
+    shelf
+        Templates that pretraining learned, if it did.
+
+    Raises
+    ------
+    ConfigError
+        If modalities are to be replaced by templates and there are none.
     """
 
     keeps_best = True
@@ -57,11 +68,17 @@ class FineTuning(Trainee):
         clinical: Mapping[str, Clinical],
         device: torch.device,
         pretrained: dict[str, Tensor] | None,
+        shelf: TemplateShelf | None = None,
     ) -> None:
         self.settings, self.task, self.device = settings, task, device
         self.best_metric, self.higher_is_better = task.best_metric, task.higher_is_better
         self.vocabulary = tuple(settings.data.modalities or ())
-        self._clinical = clinical
+        self._clinical, self._shelf = clinical, shelf
+        if settings.templates.substitute and (shelf is None or not any(shelf.knows(self.vocabulary))):
+            raise ConfigError(
+                "templates.substitute replaces modalities by learned templates, and the weights hold none of these "
+                "modalities; pretrain with a recipe that learns templates, such as brainmvp2025"
+            )
         # One seed for both arms: heads of the pretrained and the scratch run start equal.
         torch.manual_seed(counted_seed(settings.seed, purpose="weights"))
         how = settings.encoder
@@ -69,6 +86,8 @@ class FineTuning(Trainee):
         self.network: nn.Module = task.network(encoder, learning=True)
         self.transfer = _transfer(encoder, pretrained, settings.fusion) if pretrained else []
         self.network.to(device)
+        if shelf is not None:
+            shelf.to(device)
         self._frozen = frozen_parameters(pretrained_part(encoder), settings.freeze)
         self.modules: Mapping[str, nn.Module] = {"network": self.network}
         sampling = task.sampling(settings.data.patch, train)
@@ -89,9 +108,16 @@ class FineTuning(Trainee):
     def step(self, batch: PatchBatch) -> StepResult:
         """Return the task's terms on one batch."""
         self._freeze(batch.progress)
+        how = self.settings.templates
+        if how.substitute and self._shelf is not None:
+            batch = two_views(batch, self._shelf, how.substitute)
         pyramid = self.network.encode(batch.volumes, batch.modality >= 0)  # type: ignore[operator]
         clinical = [self._clinical.get(case, {}) for case in batch.case]
-        return StepResult(self.task.losses(self.network, pyramid, batch, clinical), {})
+        terms = self.task.losses(self.network, pyramid, batch, clinical)
+        if how.substitute and how.consistency:
+            first, second = pyramid[-1].float().chunk(2)
+            terms["consistency"] = how.consistency * functional.mse_loss(first, second)
+        return StepResult(terms, {})
 
     def _freeze(self, progress: float) -> None:
         """Hold the frozen part still as long as the settings say; by progress, so that a resumed run does the same."""
@@ -134,6 +160,7 @@ class FineTuning(Trainee):
             "weights": settings.weights,
             "label_fraction": settings.label_fraction,
             "freeze": settings.freeze,
+            **({"templates": self._shelf.facts()} if self._shelf else {}),
             "research_use_only": True,
         }
 
@@ -141,6 +168,8 @@ class FineTuning(Trainee):
         """Write the network, without what only serves to learn, and its card."""
         state = {name: tensor for name, tensor in self.network.state_dict().items() if not name.startswith("sides.")}
         write_tensors(folder / "network.safetensors", state)
+        if self._shelf is not None:
+            write_tensors(folder / "templates.safetensors", self._shelf.tensors())
         write_card(folder, self.card())
 
 

@@ -134,6 +134,11 @@ class Pretraining(Trainee):
                 sums[name] = sums.get(name, 0.0) + value
         return {name: value / len(self._validation) for name, value in sums.items()}
 
+    def warnings(self, first: Mapping[str, float], now: Mapping[str, float]) -> dict[str, str]:
+        """Return what the objectives worry about."""
+        told = {part.name: part.objective.warning(first, now) for part in self.parts}
+        return {name: text for name, text in told.items() if text is not None}
+
     def pictures(self, step: int) -> list[Picture]:
         """Return one picture an objective, of the first validation case (or training case if there is none)."""
         sampler = self._validation or self.batches
@@ -157,6 +162,7 @@ class Pretraining(Trainee):
             "encoder": settings.encoder.model_dump(),
             "in_channels": 1,
             "recipe": settings.recipe,
+            "objectives": settings.objectives,
             "modalities": list(self.vocabulary),
             "spacing_mm": settings.data.spacing_mm,
             "patch": settings.data.patch,

@@ -53,6 +53,7 @@ def finetune(
         from napari_mmssl.training.device import choose_device
         from napari_mmssl.training.fine_tuning import FineTuning
         from napari_mmssl.training.loop import Loop
+        from napari_mmssl.training.template_files import read_shelf
         from napari_mmssl.training.weights_files import read_weights
 
         set_threads()
@@ -68,7 +69,8 @@ def finetune(
         pretrained = None if card is None else read_weights(Path(settings.weights), "encoder")
         clinical = {case.id: case.clinical for case in cases}
         task = kind(settings.task, facts)
-        trainee = FineTuning(settings, task, train, validation, clinical, device, pretrained)
+        shelf = None if card is None else read_shelf(Path(settings.weights))
+        trainee = FineTuning(settings, task, train, validation, clinical, device, pretrained, shelf)
         parents = [] if card is None else [_parent(Path(settings.weights))]
         report = [{"name": one.name, "outcome": one.outcome, "reason": one.reason} for one in trainee.transfer]
         run.write_provenance(

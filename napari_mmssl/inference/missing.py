@@ -1,0 +1,78 @@
+"""What stands in for a modality that a case lacks."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.networks.template_shelf import TemplateShelf
+
+#: ``drop``: nothing, the network works with what is there; ``zero``: the mean of the body, as if it had been scanned;
+#: ``template``: what the modality looks like in everybody, learned in pretraining.
+MissingPolicy = Literal["drop", "zero", "template"]
+
+
+@dataclass(frozen=True, eq=False)
+class Missing:
+    """A policy and what it needs.
+
+    Parameters
+    ----------
+    policy
+        What stands in.
+    shelf
+        The templates of the weights, if there are any.
+    """
+
+    policy: MissingPolicy = "drop"
+    shelf: TemplateShelf | None = None
+
+    def check(self, vocabulary: tuple[str, ...], present: Tensor) -> None:
+        """Refuse templates where a modality that is missing has none.
+
+        Raises
+        ------
+        ConfigError
+            In that case; it names the modalities.
+        """
+        if self.policy != "template":
+            return
+        known = self.shelf.knows(vocabulary) if self.shelf else [False] * len(vocabulary)
+        lacking = [name for name, k, p in zip(vocabulary, known, present.all(dim=0).tolist(), strict=True) if not k | p]
+        if lacking:
+            raise ConfigError(
+                f"these weights hold no template of {', '.join(lacking)}, which a case lacks; pretrain with a recipe "
+                "that learns templates, such as brainmvp2025, or predict with --missing drop"
+            )
+
+    def fill(
+        self, vocabulary: tuple[str, ...], volumes: Tensor, present: Tensor, places: tuple[Tensor, Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return volumes and what counts as there, with a stand-in for each modality that is missing.
+
+        Parameters
+        ----------
+        vocabulary
+            The K modalities.
+        volumes
+            ``(B, K, D, H, W)``, 0 where missing.
+        present
+            ``(B, K)``.
+        places
+            ``patch_to_world`` ``(B, 4, 4)``, ``body_box_mm`` ``(B, 2, 3)`` and where the body is ``(B, D, H, W)``.
+
+        Raises
+        ------
+        ConfigError
+            As :meth:`check`.
+        """
+        if self.policy == "drop" or bool(present.all()):
+            return volumes, present
+        self.check(vocabulary, present)
+        everything = torch.ones_like(present)
+        if self.policy == "zero" or self.shelf is None:
+            return volumes, everything
+        there = present[:, :, None, None, None].to(volumes.device)
+        return torch.where(there, volumes, self.shelf.show(vocabulary, *places).to(volumes)), everything
