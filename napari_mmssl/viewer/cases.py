@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_mmssl.cohorts.case import Case, Cohort
@@ -15,13 +16,20 @@ from napari_mmssl.viewer.read_ahead import ReadAhead
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.view_controls import ViewControls
 
+#: Cases between two words on how far the looking is.
+_SAY_EVERY = 20
+
 
 class CasesWidget(Panel):
     """Choose a folder, see its cases, open them."""
 
+    #: How many of how many cases were looked at; emitted on the thread that looks.
+    _looked = Signal(int, int)
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer, "mmssl_cases")
         self._view = CaseView(self.viewer)
+        self._looked.connect(self._say_progress)
         self._ahead = ReadAhead(self, self._arrived, self._not_read)
         self._wanted: Case | None = None
         self._draw()
@@ -40,7 +48,7 @@ class CasesWidget(Panel):
             from napari_mmssl.cohorts.checks import check_cohort
             from napari_mmssl.cohorts.find import find_cohort
 
-            return check_cohort(find_cohort(folder))
+            return check_cohort(find_cohort(folder, self._looked.emit))
 
         self.in_thread(find, self._found, self._not_found)
 
@@ -97,6 +105,10 @@ class CasesWidget(Panel):
         folder = QFileDialog.getExistingDirectory(self, "Folder with cases", start)
         if folder:
             self.open_cohort(Path(folder))
+
+    def _say_progress(self, done: int, total: int) -> None:
+        if not self._choose.isEnabled() and (done % _SAY_EVERY == 0 or done == total):
+            self._about.setText(f"reading headers: {done} of {total} cases ...")
 
     def _found(self, cohort: Cohort) -> None:
         self._choose.setEnabled(True)

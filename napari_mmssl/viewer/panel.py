@@ -1,11 +1,9 @@
 """What all our dock widgets are made of: a column in a scroll area, named and explained parts, work in a thread."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from napari.qt.threading import create_worker
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -20,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_mmssl.errors import MmsslError
+from napari_mmssl.viewer.background import in_thread
 from napari_mmssl.viewer.listening import Listening
 from napari_mmssl.viewer.session import plain, session_of
 
@@ -28,14 +26,6 @@ from napari_mmssl.viewer.session import plain, session_of
 _NARROW = 56
 #: A panel never asks for more pixels than this.
 _WIDEST = 360
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a function on a thread came to: a value, or the error it ended with."""
-
-    value: Any = None
-    error: Exception | None = None
 
 
 class _Column(QWidget):
@@ -120,31 +110,9 @@ class Panel(QWidget):
         return label
 
     def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[str], None]) -> None:
-        """Run ``work`` on one of napari's threads, then ``done`` with its value, or ``failed`` with a sentence, here.
-
-        ``work`` must touch no widget and no layer. An error that is not ours goes on to napari, with its traceback.
-        """
-
-        def guarded() -> Outcome:
-            try:
-                return Outcome(work())
-            # Whatever it is, it must reach the person: superqt drops RuntimeErrors of some workers silently.
-            except Exception as error:  # noqa: BLE001
-                return Outcome(error=error)
-
-        def back(outcome: Outcome) -> None:
-            if self._listening.over:
-                return
-            if outcome.error is None:
-                done(outcome.value)
-                return
-            failed(str(outcome.error))
-            if not isinstance(outcome.error, MmsslError):
-                raise outcome.error
-            show_error(str(outcome.error))
-
-        guarded.__qualname__ = f"{self.objectName()} at work"
-        create_worker(guarded, _connect={"returned": back})
+        """Run ``work`` on one of napari's threads; see :func:`napari_mmssl.viewer.background.in_thread`."""
+        name = f"{self.objectName()} at work"
+        in_thread(work, done, failed, name=name, unwanted=lambda: self._listening.over)
 
     def tell(self, notes: list[str]) -> None:
         """Show each sentence as a notification."""

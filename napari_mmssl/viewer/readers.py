@@ -10,6 +10,7 @@ from napari import current_viewer
 from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_mmssl.errors import MmsslError
+from napari_mmssl.viewer.dropped import how_many, is_large, open_large_folder
 from napari_mmssl.viewer.layers import LayerTuple
 from napari_mmssl.viewer.orientation_letters import prepare_camera
 from napari_mmssl.viewer.reading import Opened, read_case, read_file
@@ -52,13 +53,18 @@ def open_file(path: str) -> list[LayerTuple] | list[tuple[None]]:
 def open_folder(path: str) -> list[LayerTuple] | list[tuple[None]]:
     """Open a case folder, or the first case of a folder of cases; the *Cases* widget then shows the others.
 
-    Cases may be files or DICOM series.
+    Cases may be files or DICOM series. A large folder is looked through on a thread, and its first case shows when
+    that is done.
 
     Raises
     ------
     MmsslError
         If the folder is in no known layout and there is no viewer to say so in.
     """
+    viewer = current_viewer()
+    if viewer is not None and is_large(Path(path)):
+        open_large_folder(viewer, Path(path))
+        return [(None,)]
     return _shown(lambda: _read_cohort(Path(path)))
 
 
@@ -74,11 +80,7 @@ def _read_cohort(path: Path) -> Opened:
         session.cohort, session.case = cohort, first
     if len(cohort.cases) == 1:
         return opened
-    count = (
-        f"'{path.name}' holds {len(cohort.cases)} cases ({cohort.layout}); '{first.id}' is open, "
-        "Plugins > MMSSL > Cases lists the others"
-    )
-    return Opened(opened.layers, (count, *opened.notes), opened.problems)
+    return Opened(opened.layers, (how_many(cohort), *opened.notes), opened.problems)
 
 
 def _shown(read: Callable[[], Opened]) -> list[LayerTuple] | list[tuple[None]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_mmssl.viewer import dropped
 from napari_mmssl.viewer.orientation_letters import show_plane
 from napari_mmssl.viewer.session import session_of
 from napari_mmssl.viewer.workspace import PLANES, PLUGIN, WIDGETS, open_planes, open_workspace
@@ -154,6 +155,22 @@ def test_a_dropped_cohort_is_in_the_hand_of_the_widgets(make_napari_viewer, coho
 
     assert session_of(viewer).case.id == "anna"
     assert "label · anna" in viewer.layers
+
+
+def test_a_large_folder_is_looked_through_while_the_window_lives(make_napari_viewer, cohort_folder, monkeypatch, qtbot):
+    monkeypatch.setattr(dropped, "MOST_FILES_AT_ONCE", 3)
+    viewer = make_napari_viewer()
+    open_workspace(viewer)
+
+    viewer.open(str(cohort_folder), plugin=PLUGIN)
+    at_once = len(viewer.layers)
+    session = session_of(viewer)
+    qtbot.waitUntil(lambda: session.case is not None, timeout=10_000)
+
+    assert at_once == 0
+    assert session.case.id == "anna"
+    assert "label · anna" in viewer.layers
+    assert len(session.cohort.cases) == 3
 
 
 def test_a_damaged_file_is_one_notification_and_no_exception(make_napari_viewer, tmp_path):
