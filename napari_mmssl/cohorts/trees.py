@@ -1,7 +1,7 @@
 """Walk the folders of a cohort: bounded, and never round a loop of links."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from napari_mmssl.cohorts.case_folder import folders_in, images_in
@@ -48,14 +48,16 @@ def folders_below(root: Path, deepest: int = DEEPEST) -> Iterator[Path]:
         yield folder
 
 
-def unwrapped(root: Path, deepest: int = 3) -> Path:
-    """Return ``root``, or the only folder in it as long as it holds nothing but that: archives unpack like this."""
-    for _ in range(deepest):
+def unwrapped(root: Path, is_it: Callable[[Path], bool], deepest: int = 3) -> Path | None:
+    """Return ``root``, or the folder that is alone in it (archives unpack like this), if it is what is looked for."""
+    for _ in range(deepest + 1):
+        if is_it(root):
+            return root
         folders = folders_in(root)
         if len(folders) != 1 or images_in(root):
             break
         (root,) = folders
-    return root
+    return None
 
 
 def by_ending(

@@ -47,8 +47,10 @@ def adni(root: Path) -> Recognised | None:
     """Recognise people called ``002_S_0295`` with series, dates and numbers of images below them."""
     if root.is_file():
         return None
-    base = unwrapped(root)
-    people = [base] if _PERSON.fullmatch(base.resolve().name) else _people(base) or _people(base / "ADNI")
+    base = unwrapped(root, lambda place: bool(_people(place)))
+    if base is None and not _PERSON.fullmatch(root.resolve().name):
+        return None
+    people = _people(base) if base else [root]
     by_day: dict[tuple[str, str], list[_Image]] = {}
     for image in (image for person in people for image in _images(person)):
         by_day.setdefault((image.person, image.date), []).append(image)
@@ -56,7 +58,7 @@ def adni(root: Path) -> Recognised | None:
         return None
     cases = tuple(_case(person, date, images) for (person, date), images in by_day.items())
     reasons = (f"{len(people)} people are numbered as in ADNI, with series, dates and images below them",)
-    return Recognised(SPECIFICITY, reasons, cases, (base,) if base != root else ())
+    return Recognised(SPECIFICITY, reasons, cases, (base,) if base and base != root else ())
 
 
 def _people(base: Path) -> list[Path]:

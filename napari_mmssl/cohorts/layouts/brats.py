@@ -12,7 +12,7 @@ from pathlib import Path
 from napari_mmssl.cohorts.case_folder import case_folders, images_in, read_case_folder
 from napari_mmssl.cohorts.found import Recognised
 from napari_mmssl.cohorts.layouts import layouts
-from napari_mmssl.cohorts.trees import unwrapped
+from napari_mmssl.cohorts.trees import names_in, unwrapped
 from napari_mmssl.volumes.image_files import stem
 
 SPECIFICITY = 2
@@ -41,7 +41,7 @@ def brats(root: Path) -> Recognised | None:
     """Recognise folders of which at least half are called, and hold files called, as BraTS does."""
     if root.is_file():
         return None
-    folders = case_folders(unwrapped(root))
+    folders = case_folders(unwrapped(root, _holds_cases) or root)
     spellings = [_spelling(folder) for _, folder in folders]
     met = [spelling for spelling in spellings if spelling]
     if not met or len(met) < len(folders) / 2:
@@ -61,6 +61,10 @@ def brats(root: Path) -> Recognised | None:
     return Recognised(
         SPECIFICITY, tuple(reasons), tuple(cases), tuple(place for place in tables if root in place.parents)
     )
+
+
+def _holds_cases(place: Path) -> bool:
+    return any(map(_CASE.fullmatch, names_in(place))) or any(name in names_in(place) for name in _GRADES)
 
 
 def _spelling(folder: Path) -> str | None:

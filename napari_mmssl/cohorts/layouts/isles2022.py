@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised
 from napari_mmssl.cohorts.layouts import layouts
-from napari_mmssl.cohorts.trees import files_below, names_in, said_left_out, unwrapped
+from napari_mmssl.cohorts.trees import files_below, names_in, said_left_out
 from napari_mmssl.volumes.image_files import stem
 
 SPECIFICITY = 4
@@ -16,6 +16,8 @@ _FILE = re.compile(r"(sub-strokecase\d+)_(ses-\d+)(?:_space-\w+)?_(\w+)", re.IGN
 _MODALITIES = {"dwi": "dwi", "adc": "adc", "flair": "flair"}
 _LABELS = ("msk", "lesion-msk", "mask")
 _DEEPEST = 6
+#: Where the cases are not at the top, the folder that holds them is among the first few.
+_MOST_TOPS = 10
 
 
 @layouts.register("isles2022", summary="ISLES 2022 (sub-strokecase0001)", source="arXiv:2206.06694")
@@ -56,7 +58,7 @@ def isles2022(root: Path) -> Recognised | None:
 
 
 def _looks_like_it(root: Path) -> bool:
-    base = unwrapped(root)
-    places = [root, base, base / "rawdata", base / "derivatives"]
-    names = [root.resolve().name, base.name, *(name for place in places for name in names_in(place))]
-    return any("strokecase" in name.lower() for name in names)
+    if "strokecase" in root.resolve().name.lower():
+        return True
+    places = (root, *(root / name for name in names_in(root)[:_MOST_TOPS]))
+    return any("strokecase" in name.lower() for place in places for name in names_in(place))

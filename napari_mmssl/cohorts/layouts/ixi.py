@@ -23,9 +23,9 @@ _DIFFUSION = re.compile(r"dti(?:-\d+)?", re.IGNORECASE)
 @layouts.register("ixi", summary="IXI (IXI002-Guys-0828-T1.nii.gz)", source="brain-development.org/ixi-dataset")
 def ixi(root: Path) -> Recognised | None:
     """Recognise files called as IXI calls them, of which at least half of all image files are."""
-    if root.is_file() or not _looks_like_it(unwrapped(root)):
+    base = None if root.is_file() else unwrapped(root, _looks_like_it)
+    if base is None:
         return None
-    base = unwrapped(root)
     files = [*images_in(base), *(path for folder in folders_in(base) for path in images_in(folder))]
     found: dict[str, dict[str, list[Path]]] = {}
     numbers, left, n_diffusion = {}, [], 0

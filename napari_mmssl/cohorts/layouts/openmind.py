@@ -24,7 +24,8 @@ FILE_NAME = "pretrain_data.json"
 @layouts.register("openmind", summary="OpenMind (pretrain_data.json)", source="arXiv:2412.17041")
 def openmind(root: Path) -> Recognised | None:
     """Recognise the file, or the folder it lies in."""
-    path = unwrapped(root) / FILE_NAME if root.is_dir() else root
+    folder = unwrapped(root, lambda place: (place / FILE_NAME).is_file()) if root.is_dir() else None
+    path = folder / FILE_NAME if folder else root
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
     data = read_json(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_mmssl.cohorts.case_folder import folders_in, images_in
 from napari_mmssl.cohorts.found import FoundCase, Recognised, session_of, subject_of
 from napari_mmssl.cohorts.layouts import layouts
-from napari_mmssl.cohorts.trees import by_ending, said_left_out, unwrapped
+from napari_mmssl.cohorts.trees import by_ending, names_in, said_left_out, unwrapped
 
 SPECIFICITY = 4
 _FOLDER = re.compile(r"(UCSF-PDGM-\d{3,4}(?:_FU\d+d?)?)(?:_nifti)?", re.IGNORECASE)
@@ -56,8 +56,5 @@ def ucsf_pdgm(root: Path) -> Recognised | None:
 def _candidates(root: Path) -> list[Path]:
     if _FOLDER.fullmatch(root.resolve().name):
         return [root]
-    return (
-        folders_in(root)
-        if any(map(_FOLDER.fullmatch, (f.name for f in folders_in(root))))
-        else folders_in(unwrapped(root))
-    )
+    base = unwrapped(root, lambda place: any(map(_FOLDER.fullmatch, names_in(place))))
+    return folders_in(base) if base else []

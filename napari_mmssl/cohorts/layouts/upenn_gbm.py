@@ -29,7 +29,8 @@ def upenn_gbm(root: Path) -> Recognised | None:
     """Recognise ``images_structural`` with folders called ``UPENN-GBM-00001_11``."""
     if root.is_file():
         return None
-    base = next((place for place in (root, unwrapped(root), *_nifti_folders(root)) if _cases_in(place)), None)
+    base = next((place for place in (root, *_nifti_folders(root)) if _cases_in(place)), None)
+    base = base or unwrapped(root, lambda place: bool(_cases_in(place)))
     if base is None:
         return None
     labels = _label_files(base)

@@ -6,6 +6,7 @@ them into label maps, ``vs_gk_seg_refT1``, on the grid that stands in the name.
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from napari_mmssl.cohorts.case import Finding
@@ -28,11 +29,15 @@ def vs_seg(root: Path) -> Recognised | None:
     """Recognise folders called ``VS-SEG-001`` or ``vs_gk_1``."""
     if root.is_file():
         return None
-    base = unwrapped(root)
-    names = [base.resolve().name, *names_in(base)]
-    if any(map(_NIFTI_PERSON.fullmatch, names)):
-        return _nifti(base)
-    return _dicom(base) if any(map(_DICOM_PERSON.fullmatch, names)) else None
+    for person, read in ((_NIFTI_PERSON, _nifti), (_DICOM_PERSON, _dicom)):
+        base = unwrapped(root, partial(_names, person))
+        if base is not None:
+            return read(base)
+    return None
+
+
+def _names(person: re.Pattern[str], place: Path) -> bool:
+    return any(map(person.fullmatch, (place.resolve().name, *names_in(place))))
 
 
 def _nifti(base: Path) -> Recognised | None:
