@@ -9,11 +9,12 @@ from napari_mmssl.cohorts.case_folder import images_in, sort_files
 from napari_mmssl.cohorts.dicom_names import name_series, name_stack
 from napari_mmssl.cohorts.found import FoundCase, FoundFile
 from napari_mmssl.errors import LayoutError
-from napari_mmssl.volumes.dicom_series import DicomSeries
+from napari_mmssl.volumes.dicom_series import DicomSeries, find_series
 from napari_mmssl.volumes.dicom_stacks import SeriesFinding
 
 #: Stands for the only MR series of a case if nothing names its sequence.
 _UNNAMED = "mr"
+_MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def read_dicom_case(name: str, subject: str, folder: Path, series: Sequence[tupl
     """
     findings: list[Finding] = []
     candidates: list[_Candidate] = []
+    label, label_findings = _label(name, folder)
+    if label is None and not label_findings:
+        label, label_findings = _segmentation(series)
+        # What is taken is not left out; what else lies in its folder is named as without it.
+        series = [(lies_in, one) for lies_in, one in series if label is None or not _is_segmentation(one)]
     n_in = {where: sum(other == where for other, _ in series) for where, _ in series}
     for lies_in, one in series:
         where = _where(folder, lies_in, one, n_in[lies_in])
@@ -46,7 +52,6 @@ def read_dicom_case(name: str, subject: str, folder: Path, series: Sequence[tupl
             words = (folder.resolve().name,)
         candidates += _candidates(lies_in, one, where, words, findings)
     modalities, choice = _choose(candidates)
-    label, label_findings = _label(name, folder)
     return FoundCase(name, subject, modalities, label, findings=(*findings, *choice, *label_findings))
 
 
@@ -119,3 +124,28 @@ def _label(name: str, folder: Path) -> tuple[FoundFile | None, tuple[Finding, ..
         return None, ()
     _, label, findings = sort_files([*files, *beside], name)
     return label, tuple(finding for finding in findings if finding.kind == "label_candidates")
+
+
+def _is_segmentation(series: DicomSeries) -> bool:
+    return series.slices[0].modality == "SEG"
+
+
+def _segmentation(series: Sequence[tuple[Path, DicomSeries]]) -> tuple[FoundFile | None, tuple[Finding, ...]]:
+    """Return the DICOM segmentation of the case, if there is exactly one."""
+    uids = {one.uid for _, one in series if _is_segmentation(one)}
+    folders = dict.fromkeys(lies_in for lies_in, one in series if _is_segmentation(one))
+    files = [
+        one.path
+        for folder in folders
+        for found in find_series(folder).series
+        if found.uid in uids and _is_segmentation(found)
+        for one in found.slices
+    ]
+    files = list(dict.fromkeys(files))
+    if len(files) == 1:
+        return FoundFile(files[0], why="it is the only DICOM segmentation of the case"), ()
+    if not files:
+        return None, ()
+    names = ", ".join(f"'{path.name}'" for path in files[:_MOST_NAMED])
+    text = f"{len(files)} DICOM segmentations may be the label map ({names}); leave one of them in the case"
+    return None, (Finding("label_candidates", text),)

@@ -10,10 +10,13 @@ from made_dicom import NAME, PATIENT_ID, SAGITTAL, dataset, places, save, write_
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.cohorts.prepare import prepare_cohort
+from napari_mmssl.cohorts.prepare import prepare_case, prepare_cohort
 from napari_mmssl.cohorts.pseudonyms import pseudonym
-from napari_mmssl.cohorts.reading import read_scan
+from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import LayoutError
+from napari_mmssl.volumes.dicom_segmentation_writing import write_segmentation
+from napari_mmssl.volumes.dicom_series import choose_series
+from napari_mmssl.volumes.volume import LabelClass, LabelMap
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +252,25 @@ def test_a_file_by_itself(tmp_path, rng):
     save(dataset(np.zeros((5, 6), np.uint16), (0, 0, 0)), tmp_path / "adc.dcm")
     (case,) = find_cohort(tmp_path / "adc.dcm").cases
     assert case.modalities["adc"].geometry.shape == (1, 5, 6)
+
+
+def test_a_segmentation_among_the_series_is_the_label_map(tmp_path, rng, capsys):
+    write_series(tmp_path / "anna" / "t1", places(5), rng)
+    (stack,) = choose_series(tmp_path / "anna" / "t1").stacks
+    array = rng.integers(0, 3, stack.geometry.shape).astype(np.uint8)
+    labels = LabelMap(array, stack.geometry, (LabelClass(1, "liver", "#ff0000"), LabelClass(2, "spleen", "#00ff00")))
+    for folder in ("seg", "t1"):
+        path = tmp_path / "anna" / folder / "seg.dcm"
+        path.parent.mkdir(exist_ok=True)
+        write_segmentation(path, labels, stack)
+        (case,) = find_cohort(tmp_path).cases
+        assert list(case.modalities) == ["t1"]
+        assert not case.findings
+        np.testing.assert_array_equal(read_label(case.label).array, array)
+        assert prepare_case(case, None).label.any()
+        if folder == "seg":
+            path.unlink()
+    write_segmentation(tmp_path / "anna" / "t1" / "second.dcm", labels, stack)
+    (case,) = find_cohort(tmp_path).cases
+    assert case.label is None
+    assert "label_candidates" in [finding.kind for finding in case.findings]
