@@ -31,6 +31,7 @@ LOWER = {
     "tasks.partial_labels": "cohorts",
     "training.weights_cards": "networks",
     "training.weights_files": "networks",
+    "training.template_files": "networks",
 }
 #: What the viewer process and the command line's parser load; those never pay for torch.
 LIGHT = (

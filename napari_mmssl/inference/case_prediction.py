@@ -1,7 +1,7 @@
 """Predict values of whole cases: survival, a class."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities, prepare_case
 from napari_mmssl.errors import CheckpointError
+from napari_mmssl.inference.missing import Missing
 from napari_mmssl.networks.fusion import build_fused
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import PatchSampler
@@ -34,15 +35,17 @@ class CasePredictor:
     spacing_mm: Spacing
     patch: Shape
     device: torch.device
+    missing: Missing = field(default_factory=Missing)
 
     def predict(self, case: Case) -> dict[str, Any]:
         """Return what the network says of ``case`` as plain values; errors as in :func:`prepare_case`."""
         wanted = known_modalities(case, self.modalities)
         prepared = prepare_case(wanted, self.spacing_mm, with_label=False)
-        numbers = case_numbers(
-            self.network, self.task, prepared, case.clinical, self.modalities, self.patch, self.device
-        )
-        return self.task.values(numbers)
+        batch = whole_case(prepared, self.modalities, self.patch).to(self.device)
+        places = (batch.patch_to_world, batch.body_box_mm, batch.foreground)
+        volumes, present = self.missing.fill(self.modalities, batch.volumes, batch.modality >= 0, places)
+        batch = replace(batch, volumes=volumes, modality=torch.where(present, torch.arange(present.shape[1]), -1))
+        return self.task.values(batch_numbers(self.network, self.task, batch, case.clinical))
 
 
 def load_case_predictor(weights: Path, device: torch.device) -> CasePredictor:
@@ -91,7 +94,6 @@ def whole_case(
     )[0]
 
 
-@torch.no_grad()
 def case_numbers(
     network: nn.Module,
     task: Task[Any],
@@ -102,9 +104,15 @@ def case_numbers(
     device: torch.device,
 ) -> np.ndarray:
     """Return the head's numbers ``(n,)`` float32 for one case."""
+    return batch_numbers(network, task, whole_case(case, modalities, patch).to(device), clinical)
+
+
+@torch.no_grad()
+def batch_numbers(network: nn.Module, task: Task[Any], batch: PatchBatch, clinical: Clinical) -> np.ndarray:
+    """Return the head's numbers ``(n,)`` float32 for a batch of one case."""
     if not isinstance(task, CaseTask):
         raise TypeError(f"{type(task).__name__} gives no values of a whole case")
-    batch = whole_case(case, modalities, patch).to(device)
+    device = batch.volumes.device
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
         pyramid = network.encode(batch.volumes, batch.modality >= 0)  # type: ignore[operator]
         numbers = network.numbers(pyramid, task.covariates([clinical]), batch.foreground)  # type: ignore[operator]

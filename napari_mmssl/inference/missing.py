@@ -1,16 +1,21 @@
 """What stands in for a modality that a case lacks."""
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.networks.template_shelf import TemplateShelf
+from napari_mmssl.registry import unknown_name
+from napari_mmssl.training.template_files import read_shelf
 
-#: ``drop``: nothing, the network works with what is there; ``zero``: the mean of the body, as if it had been scanned;
-#: ``template``: what the modality looks like in everybody, learned in pretraining.
+#: ``drop``: nothing stands in, the network works with what is there; ``zero``: the mean of the body, as if it had been
+#: scanned; ``template``: what the modality looks like in everybody, learned in pretraining.
 MissingPolicy = Literal["drop", "zero", "template"]
 
 
@@ -76,3 +81,32 @@ class Missing:
             return volumes, everything
         there = present[:, :, None, None, None].to(volumes.device)
         return torch.where(there, volumes, self.shelf.show(vocabulary, *places).to(volumes)), everything
+
+    def fill_case(
+        self, vocabulary: tuple[str, ...], volumes: Tensor, present: Tensor, case: PreparedCase
+    ) -> tuple[Tensor, Tensor]:
+        """Do as :meth:`fill` for the volumes ``(K, D, H, W)`` of a whole case; ``present`` is ``(K,)``."""
+        corners = case.geometry.corners_world()
+        places = (
+            torch.from_numpy(case.geometry.affine)[None],
+            torch.from_numpy(np.stack([corners.min(axis=0), corners.max(axis=0)]))[None],
+            torch.from_numpy(np.array(case.foreground))[None],
+        )
+        filled, counted = self.fill(vocabulary, volumes[None], present[None], places)
+        return filled[0], counted[0]
+
+
+def missing_from(policy: str, weights: Path) -> Missing:
+    """Return the policy called ``policy`` with the templates that ``weights`` hold, if it needs them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such policy.
+    CheckpointError
+        If the templates are damaged.
+    """
+    if policy not in get_args(MissingPolicy):
+        raise ConfigError(unknown_name("policy for missing modalities", policy, get_args(MissingPolicy)))
+    known = cast(MissingPolicy, policy)
+    return Missing(known, read_shelf(weights) if known == "template" else None)
