@@ -22,6 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="folder of cases, folder of one case, or one image file")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
     parser.add_argument(
+        "--quick", action="store_true", help="go by headers alone: no label values, registration, intensities or leaks"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="a cohort or a run whose people must not be in this one; say it again for several",
+    )
+    parser.add_argument(
         "--save-manifest",
         type=Path,
         metavar="FILE",
@@ -31,13 +42,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Inspect ``args.path`` and print what was found; odd cases are no failure."""
+    from napari_mmssl.errors import LayoutError
     from napari_mmssl.workflows.inspect import inspect
-    from napari_mmssl.workflows.manifest import check_free, save_manifest
+    from napari_mmssl.workflows.manifest import check_free, save_manifest, save_unsorted
 
     if args.save_manifest is not None:
         # Before minutes of reading, not after.
         check_free(args.save_manifest)
-    inspection = inspect(args.path, _show_progress if sys.stderr.isatty() else None)
+    progress = _show_progress if sys.stderr.isatty() else None
+    try:
+        inspection = inspect(args.path, progress, quick=args.quick, against=args.against)
+    except LayoutError as error:
+        n_listed = save_unsorted(args.path, args.save_manifest) if args.save_manifest is not None else 0
+        if not n_listed:
+            raise
+        listed = f"its {n_listed} image files are listed in '{args.save_manifest}', for you to say what each is"
+        raise LayoutError(f"{error}; {listed}") from error
     if args.save_manifest is not None:
         save_manifest(inspection.cohort, args.save_manifest)
     if args.json:
@@ -58,12 +78,17 @@ def render(inspection: "Inspection") -> str:
     if grids:
         lines += ["", *_grid_table(grids)]
     lines += _findings(inspection)
+    if not inspection.complete:
+        lines += [
+            "",
+            "Only headers were read; without --quick label values, registration, intensities and leaks follow.",
+        ]
     return "\n".join(lines)
 
 
 def _show_progress(what: str, done: int, total: int) -> None:
     end = "\r" if done == total else ""
-    text = f"reading {what}: {done} of {total}" if done < total else " " * 60
+    text = f"reading {what}: {done} of {total}".ljust(60) if done < total else " " * 60
     print(f"\r{text}", end=end, file=sys.stderr, flush=True)
 
 

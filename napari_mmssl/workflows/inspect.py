@@ -1,13 +1,14 @@
 """Look at a folder or file: which cases it holds, and what is odd about them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
-from napari_mmssl.cohorts.checks import check_cohort, check_label
+from napari_mmssl.cohorts.checks import check_cohort, check_voxels
 from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.workflows.leaks import people_of
 
 #: Told what is being done, and how many of how many cases are done.
 Progress = Callable[[str, int, int], None]
@@ -22,11 +23,15 @@ class Inspection:
     cohort
         With all findings.
     label_values
-        Case id to voxels by label value, background left out; cases without a readable label map are not in it.
+        Case id to voxels by label value, background left out; cases without a readable label map are not in it, and
+        a quick look reads none.
+    complete
+        Whether voxels were looked at too.
     """
 
     cohort: Cohort
     label_values: dict[str, dict[int, int]]
+    complete: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``mmssl inspect --json`` prints; scripts rely on its form."""
@@ -37,15 +42,21 @@ class Inspection:
         }
 
 
-def inspect(path: Path, progress: Progress | None = None) -> Inspection:
-    """Find the cases in ``path``, compare their grids and count the values of their label maps.
+def inspect(
+    path: Path, progress: Progress | None = None, *, quick: bool = False, against: Sequence[Path] = ()
+) -> Inspection:
+    """Find the cases in ``path`` and look for what is odd about them.
 
     Parameters
     ----------
     path
         A folder of cases, the folder of one case, or one image file.
     progress
-        Called after each case, once for its headers and once for its label map.
+        Called after each case, once for its headers and once for its voxels.
+    quick
+        Go by headers alone: nothing is said of label values, registration, intensities and leaks.
+    against
+        Cohorts or run folders whose people must not be in this cohort: those of a pretraining, or of another group.
 
     Raises
     ------
@@ -59,14 +70,10 @@ def inspect(path: Path, progress: Progress | None = None) -> Inspection:
         return lambda done, total: progress(what, done, total) if progress is not None else None
 
     cohort = check_cohort(find_cohort(path, tell("headers")))
-    cases, label_values = [], {}
-    for n, case in enumerate(cohort.cases, start=1):
-        values, findings = check_label(case)
-        if values is not None:
-            label_values[case.id] = values
-        cases.append(replace(case, findings=(*case.findings, *findings)))
-        tell("label maps")(n, len(cohort.cases))
-    return Inspection(replace(cohort, cases=tuple(cases)), label_values)
+    if quick:
+        return Inspection(cohort, {}, complete=False)
+    others = [one for other in against for one in people_of(other, tell(f"'{other.name}'"))]
+    return Inspection(*check_voxels(cohort, tell("voxels"), others))
 
 
 def _case_json(case: Case, label_values: dict[int, int] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is odd about the cases of a cohort: missing modalities, different grids, empty labels."""
+"""What the headers of a cohort tell: missing modalities, different grids, sheared axes."""
 
 from dataclasses import replace
 
@@ -6,8 +6,6 @@ import numpy as np
 
 from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.modalities import in_order
-from napari_mmssl.cohorts.reading import read_label
-from napari_mmssl.errors import MmsslError
 from napari_mmssl.volumes.geometry import Geometry
 
 
@@ -60,37 +58,6 @@ def sheared_affines(case: Case) -> list[Finding]:
         for name, file in _files(case).items()
         if file.geometry.is_sheared
     ]
-
-
-def check_label(case: Case) -> tuple[dict[int, int] | None, list[Finding]]:
-    """Read the label map of ``case`` and count its values.
-
-    Returns
-    -------
-    Voxels by value, background (0) left out, or ``None`` if there is no label map that can be read; and findings: an
-    empty label map, or one that cannot be read.
-    """
-    if case.label is None:
-        return None, []
-    try:
-        counts = count_values(case.label)
-    except MmsslError as error:
-        return None, [Finding("unreadable", f"label map: {error}")]
-    if not counts:
-        return counts, [Finding("empty_label", f"the label map '{case.label.path.name}' holds nothing but background")]
-    return counts, []
-
-
-def count_values(label: ScanFile) -> dict[int, int]:
-    """Return the number of voxels of each value but 0, by value.
-
-    Raises
-    ------
-    ReadError
-        If it cannot be read as a label map.
-    """
-    values, counts = np.unique(read_label(label).array, return_counts=True)
-    return {int(value): int(count) for value, count in zip(values, counts, strict=True) if value != 0}
 
 
 def describe_grid(grid: Geometry) -> str:
