@@ -1,6 +1,7 @@
 """Every registered layout: recognised for what it is, opened without a voxel, written down and read again."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from layout_trees import TREES
@@ -89,3 +90,9 @@ def test_a_cohort_written_to_a_manifest_comes_back_equal(made, tmp_path, layout,
     assert plainly(again) == plainly(cohort)
     assert again.label_names == (cohort.label_names if any(case.label for case in cohort.cases) else {})
     assert not any("unreadable" in finding.kind for case in again.cases for finding in case.findings)
+
+
+@pytest.mark.parametrize("layout", NAMES)
+def test_the_documents_tell_of_each(layout):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "my-own-data.md"
+    assert f"\n| `{layout}` |" in page.read_text(encoding="utf-8")
