@@ -115,6 +115,16 @@ class Objective(nn.Module, ABC, Generic[C]):
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
         """Return the loss terms and metrics, given the features of every view asked for."""
 
+    def warning(self, first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
+        """Return a sentence if something goes wrong that a loss does not show, such as a collapse.
+
+        Parameters
+        ----------
+        first, now
+            Metrics on unseen subjects before the first step, and now.
+        """
+        return None
+
     @abstractmethod
     def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
         """Return what a person should see of the first sample, and plain details to go with it."""

@@ -45,6 +45,8 @@ class CrossModalTriplet(TopologyObjective[CrossModalTripletSettings]):
     """
 
     settings_class = CrossModalTripletSettings
+    name = "cross_modal_triplet"
+    monitored = "intra"
 
     @classmethod
     def needs(cls, settings: CrossModalTripletSettings) -> Needs:

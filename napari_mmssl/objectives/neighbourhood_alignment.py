@@ -79,6 +79,8 @@ class NeighbourhoodAlignment(TopologyObjective[NeighbourhoodAlignmentSettings]):
     """
 
     settings_class = NeighbourhoodAlignmentSettings
+    name = "neighbourhood_alignment"
+    monitored = "inter"
 
     @classmethod
     def needs(cls, settings: NeighbourhoodAlignmentSettings) -> Needs:

@@ -5,8 +5,9 @@ the channels last, so that one token is one place; a plain reshape would mix pla
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -26,6 +27,8 @@ FIRST, SECOND = "topology/first", "topology/second"
 #: By default tokens come from the coarsest level that has this many of them.
 _FEWEST_TOKENS = 64
 _PROJECTOR = (256, 128)
+#: Tokens that differ less (1 is evenly spread) are as good as equal.
+_LEAST_SPREAD = 0.05
 
 
 class TopologySettings(Settings):
@@ -107,6 +110,10 @@ class DrawnModalities:
 class TopologyObjective(Objective[S]):
     """Base of the objectives on neighbourhoods of tokens."""
 
+    #: What it is registered as, and what its monitors are called.
+    name: ClassVar[str]
+    monitored: ClassVar[str]
+
     def __init__(self, settings: S, encoder: Encoder, vocabulary: tuple[str, ...], patch: tuple[int, int, int]) -> None:
         super().__init__(settings, encoder, vocabulary, patch)
         self.level = choose_level(encoder.strides, patch) if settings.level is None else settings.level
@@ -144,6 +151,20 @@ class TopologyObjective(Objective[S]):
             body_places=body_places.to(device, torch.float32),
             cell_mm=(volume ** (1 / 3)).to(device, torch.float32),
             centres=centres,
+        )
+
+    def warning(self, first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
+        """Return a sentence if the tokens of unseen people collapse.
+
+        They do if their effective rank is less than half of what it was before the first step, or if they hardly
+        differ at all.
+        """
+        rank, spread = f"{self.monitored}_effective_rank", f"{self.monitored}_token_std"
+        if rank not in now or (now[rank] >= first.get(rank, 0.0) / 2 and now[spread] >= _LEAST_SPREAD):
+            return None
+        return (
+            f"the tokens of '{self.name}' are collapsing: on unseen subjects their effective rank is {now[rank]:.1f} "
+            f"and was {first.get(rank, now[rank]):.1f} at the start; try variance_weight = 1"
         )
 
     def guard(self, tokens: Tokens) -> dict[str, Tensor]:

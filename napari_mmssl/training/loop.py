@@ -49,6 +49,8 @@ class Loop:
     device: torch.device
     interrupted: Callable[[], bool] = lambda: False
     _best: float | None = field(default=None, init=False)
+    _first: dict[str, float] | None = field(default=None, init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
 
     def events(self, *, resume: bool = False) -> Iterator[dict[str, Any]]:
         """Train, yielding each event as it is written; the last one is ``ended``.
@@ -158,6 +160,17 @@ class Loop:
             yield self._emit(
                 "validation", step=step, metrics={name: _json_number(value) for name, value in metrics.items()}
             )
+            yield from self._warn(metrics, step)
+
+    def _warn(self, metrics: dict[str, float], step: int) -> Iterator[dict[str, Any]]:
+        """Tell what the trainee worries about, each kind once."""
+        if self._first is None:
+            before = (event["metrics"] for event in self.run.events()[0] if event["kind"] == "validation")
+            self._first = {name: value for name, value in next(before, metrics).items() if value is not None}
+        for kind, text in self.trainee.warnings(self._first, metrics).items():
+            if kind not in self._warned:
+                self._warned.add(kind)
+                yield self._emit("warning", step=step, about=kind, text=text)
 
     def _keep_best(self, metrics: dict[str, float], step: int) -> None:
         value = metrics.get(self.trainee.best_metric, math.nan)

@@ -72,6 +72,16 @@ class Trainee(ABC):
     def validate(self) -> dict[str, float]:
         """Return metrics on the subjects that are not learned from; empty if there are none."""
 
+    def warnings(self, first: Mapping[str, float], now: Mapping[str, float]) -> dict[str, str]:
+        """Return what a person should be warned of, by a name for each kind; each kind is told once.
+
+        Parameters
+        ----------
+        first, now
+            What :meth:`validate` gave before the first step, and what it gives now.
+        """
+        return {}
+
     @abstractmethod
     def pictures(self, step: int) -> list[Picture]:
         """Return what a person should see of the network as it is now."""

@@ -375,3 +375,27 @@ def test_transport_weighs_matches_by_their_mass_and_teaches():
     assert found.mass.max() <= 1.001
     assert result.terms["alignment"].item() > 0
     assert all(pyramid[name][-1].grad.abs().max() > 0 for name in (FIRST, SECOND))
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(CrossModalTriplet, "intra"), (NeighbourhoodAlignment, "inter")])
+def test_equal_tokens_and_a_fallen_rank_are_warned_of_and_healthy_ones_are_not(kind, prefix):
+    batch = make_batch(SHAPE)
+    objective = make(kind)
+    pyramid = make_features(objective, batch)
+    healthy = objective.losses(batch, objective.views(batch), pyramid).metrics
+    for name in (FIRST, SECOND):
+        pyramid[name][-1] = torch.ones_like(pyramid[name][-1])
+    equal = objective.losses(batch, objective.views(batch), pyramid).metrics
+    halved = healthy | {f"{prefix}_effective_rank": 0.4 * healthy[f"{prefix}_effective_rank"]}
+
+    assert objective.warning(healthy, healthy) is None
+    assert objective.warning({}, healthy) is None
+    assert "are collapsing" in objective.warning(equal, equal)
+    assert f"tokens of '{objective.name}' are collapsing" in objective.warning(healthy, halved)
+
+
+def test_an_objective_warns_under_the_name_it_is_registered_by():
+    from napari_mmssl.objectives import objectives
+
+    for kind in (CrossModalTriplet, NeighbourhoodAlignment):
+        assert objectives.get(kind.name) is kind
