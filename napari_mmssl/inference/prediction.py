@@ -1,7 +1,7 @@
-"""Predict one case and bring the answer back to the grid of its files."""
+"""Load trained segmentation networks and run them over a case."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ import torch
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities, prepare_case
-from napari_mmssl.errors import CheckpointError
+from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.inference.calibration import tempered
+from napari_mmssl.inference.drawing import Drawing, draw_classes
+from napari_mmssl.inference.missing import Missing
 from napari_mmssl.inference.sliding_window import predict_windows
 from napari_mmssl.networks.fusion import build_fused
 from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.tasks.conventions import LabelConvention, read_table
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.training.weights_files import read_weights
-from napari_mmssl.volumes.resample import resample
 from napari_mmssl.volumes.volume import LabelMap
 
 Shape = tuple[int, int, int]
@@ -25,7 +27,17 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained segmentation network and what its card says."""
+    """A trained segmentation network and what its card says.
+
+    Parameters
+    ----------
+    network, modalities, convention, spacing_mm, patch, device
+        As in the card.
+    missing
+        What stands in for modalities that a case lacks.
+    temperature
+        By which its probabilities are calibrated; see :mod:`napari_mmssl.inference.calibration`.
+    """
 
     network: SegmentationNetwork
     modalities: tuple[str, ...]
@@ -33,9 +45,11 @@ class Predictor:
     spacing_mm: Spacing
     patch: Shape
     device: torch.device
+    temperature: float = 1.0
+    missing: Missing = field(default_factory=Missing)
 
-    def predict(self, case: Case, between: Callable[[], None] = lambda: None) -> LabelMap:
-        """Return the label map of ``case`` in the space of its files: same shape, same affine.
+    def prepare(self, case: Case) -> PreparedCase:
+        """Return what the network sees of ``case``.
 
         Modalities the network knows and the case lacks are left out; at least one must be there.
 
@@ -46,12 +60,89 @@ class Predictor:
         GeometryError
             If its modalities lie on different grids.
         """
-        wanted = known_modalities(case, self.modalities)
-        prepared = prepare_case(wanted, self.spacing_mm, with_label=False)
-        probabilities = class_probabilities(
-            self.network, prepared, self.modalities, self.patch, self.device, between=between
+        return prepare_case(known_modalities(case, self.modalities), self.spacing_mm, with_label=False)
+
+    def probabilities(
+        self, prepared: PreparedCase, *, mirrored: bool = False, between: Callable[[], None] = lambda: None
+    ) -> np.ndarray:
+        """Return the calibrated probability of each class on the prepared grid ``(C, D, H, W)`` float32."""
+        return class_probabilities(
+            self.network,
+            prepared,
+            self.modalities,
+            self.patch,
+            self.device,
+            mirrored=mirrored,
+            temperature=self.temperature,
+            missing=self.missing,
+            between=between,
         )
-        return to_source(probabilities, prepared, self.convention)
+
+    def predict(self, case: Case, between: Callable[[], None] = lambda: None) -> LabelMap:
+        """Return the label map of ``case`` in the space of its files: same shape, same affine; errors of `prepare`."""
+        return draw([self], case, between=between).label_map
+
+
+def draw(
+    predictors: Sequence[Predictor],
+    case: Case,
+    *,
+    mirrored: bool = False,
+    probabilities: bool = False,
+    entropy: bool = False,
+    between: Callable[[], None] = lambda: None,
+) -> Drawing:
+    """Return what several networks together say of ``case``, in the space of its files.
+
+    Their probabilities are averaged there, so that they may differ in spacing, patch and modalities.
+
+    Parameters
+    ----------
+    predictors
+        At least one; all of one label coding.
+    case
+        The case.
+    mirrored
+        Let each network see the case and its left-right mirror image, and average.
+    probabilities, entropy
+        Whether to return these too.
+    between
+        Called between batches; may raise to give up.
+
+    Raises
+    ------
+    ConfigError
+        If the case has none of a network's modalities.
+    GeometryError
+        If its modalities lie on different grids.
+    """
+    answers = []
+    prepared: dict[tuple[tuple[str, ...], Spacing], PreparedCase] = {}
+    for predictor in predictors:
+        sees = (predictor.modalities, predictor.spacing_mm)
+        if sees not in prepared:
+            prepared[sees] = predictor.prepare(case)
+        seen = prepared[sees]
+        answers.append((predictor.probabilities(seen, mirrored=mirrored, between=between), seen))
+    return draw_classes(answers, predictors[0].convention, probabilities=probabilities, entropy=entropy)
+
+
+def load_predictors(weights: Sequence[Path], device: torch.device) -> list[Predictor]:
+    """Load the networks of an ensemble; errors as in :func:`load_predictor`.
+
+    Raises
+    ------
+    ConfigError
+        If their label codings differ.
+    """
+    predictors = [load_predictor(path, device) for path in weights]
+    for path, predictor in zip(weights, predictors, strict=True):
+        if predictor.convention.as_table() != predictors[0].convention.as_table():
+            raise ConfigError(
+                f"'{path}' draws the label coding {predictor.convention.name}, and '{weights[0]}' draws "
+                f"{predictors[0].convention.name}; only networks of one coding can answer together"
+            )
+    return predictors
 
 
 def load_predictor(weights: Path, device: torch.device) -> Predictor:
@@ -78,7 +169,8 @@ def load_predictor(weights: Path, device: torch.device) -> Predictor:
     network.to(device).eval()
     z, y, x = card["spacing_mm"]
     d, h, w = card["patch"]
-    return Predictor(network, tuple(card["modalities"]), convention, (z, y, x), (d, h, w), device)
+    temperature = float(card.get("calibration", {}).get("temperature", 1))
+    return Predictor(network, tuple(card["modalities"]), convention, (z, y, x), (d, h, w), device, temperature)
 
 
 def _build(card: dict[str, Any], weights: Path) -> tuple[SegmentationNetwork, LabelConvention]:
@@ -100,39 +192,43 @@ def class_probabilities(
     patch: Shape,
     device: torch.device,
     *,
+    mirrored: bool = False,
+    temperature: float = 1.0,
+    missing: Missing | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """Return the probability of each class ``(C, D, H, W)`` float32 on the prepared grid of ``case``."""
+    """Return the probability of each class ``(C, D, H, W)`` float32 on the prepared grid of ``case``.
+
+    Windows without body are not run; where no window lies, the background (class 0) is certain. With ``mirrored``
+    each window is seen left-right mirrored too: the one mirroring that training knows as well.
+    """
     volumes = np.zeros((len(modalities), *case.foreground.shape), dtype=np.float32)
     present = torch.tensor([name in case.modalities for name in modalities])
     for channel, name in enumerate(modalities):
         if name in case.modalities:
             volumes[channel] = case.volumes[case.modalities.index(name)]
-    tensor = torch.from_numpy(volumes).to(device)
+    tensor = torch.from_numpy(volumes)
+    if missing is not None:
+        tensor, present = missing.fill_case(modalities, tensor, present, case)
 
     def probabilities(windows: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             logits: torch.Tensor = network(windows, present.expand(len(windows), -1))
         return logits.float().softmax(dim=1)
 
-    blended: np.ndarray = predict_windows(probabilities, tensor, patch, between=between).cpu().numpy()
-    return blended
+    def both_ways(windows: torch.Tensor) -> torch.Tensor:
+        return probabilities(windows).add_(probabilities(windows.flip(-1)).flip(-1)).div_(2)
 
+    def certain_where_nothing_lies(slab: torch.Tensor) -> torch.Tensor:
+        slab[0] += slab.sum(dim=0) == 0
+        return tempered(slab, temperature)
 
-def to_source(probabilities: np.ndarray, case: PreparedCase, convention: LabelConvention) -> LabelMap:
-    """Return the most probable class of each voxel of the source grid, as the convention's label values.
-
-    Probabilities, not labels, are resampled, so that borders fall between voxels where they should.
-    Beyond the prepared box there is background.
-    """
-    turn = case.reorientation
-    canonical = turn.apply_to(case.source)
-    best = np.full(canonical.shape, -1.0, dtype=np.float32)
-    winner = np.zeros(canonical.shape, dtype=np.uint8)
-    for index, probability in enumerate(probabilities):
-        moved = resample(probability, case.geometry, canonical, outside=1.0 if index == 0 else 0.0)
-        better = moved > best
-        winner[better] = index
-        best[better] = moved[better]
-    labels = convention.from_classes(np.ascontiguousarray(turn.undo(winner)))
-    return LabelMap(labels, case.source, convention.classes)
+    found: np.ndarray = predict_windows(
+        both_ways if mirrored else probabilities,
+        tensor.to(device),
+        patch,
+        needed=torch.from_numpy(np.array(case.foreground)).to(device),
+        after=certain_where_nothing_lies,
+        between=between,
+    ).numpy()
+    return found

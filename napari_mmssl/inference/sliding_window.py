@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_mmssl.inference.slab_file import SlabFile
+
 Shape = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
 Weighting = Literal["gaussian", "constant"]
@@ -16,7 +18,6 @@ Weighting = Literal["gaussian", "constant"]
 _LEAST_WEIGHT = 1e-3
 
 
-@torch.no_grad()
 def predict_windows(
     network: Callable[[Tensor], Tensor],
     volumes: Tensor,
@@ -26,7 +27,8 @@ def predict_windows(
     weighting: Weighting = "gaussian",
     batch_size: int = 2,
     needed: Tensor | None = None,
-    out: Callable[[int], Tensor] | None = None,
+    after: Callable[[Tensor], Tensor] = lambda slab: slab,
+    most_bytes: int = 64 << 20,
     between: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Return the network's output over a whole volume, windows blended.
@@ -37,16 +39,22 @@ def predict_windows(
     ----------
     network, volumes, window, overlap, weighting, batch_size, needed, between
         As for :func:`finished_slabs`.
-    out
-        Makes, from the number of channels, the tensor ``(C, D, H, W)`` to write to, on any device; by default a
-        float32 one beside ``volumes``.
+    after
+        What is done to each slab of blended output ``(C, d, h, w)``; shape and type stay.
+    most_bytes
+        A larger answer is kept in a temporary file, of which the system holds in memory what is looked at; the file
+        is gone when the answer is let go.
 
     Returns
     -------
-    ``(C, D, H, W)``.
+    ``(C, D, H, W)`` float32 in main memory.
+
+    Raises
+    ------
+    WriteError
+        If there is no room for the file.
     """
-    result: Tensor | None = None
-    for box, slab in finished_slabs(
+    slabs = finished_slabs(
         network,
         volumes,
         window,
@@ -55,12 +63,20 @@ def predict_windows(
         batch_size=batch_size,
         needed=needed,
         between=between,
-    ):
-        if result is None:
-            result = out(len(slab)) if out else torch.empty((len(slab), *volumes.shape[1:]), device=volumes.device)
-        result[(slice(None), *box)] = slab
-    assert result is not None
-    return result
+    )
+    answer: Tensor | SlabFile | None = None
+    size = tuple(volumes.shape[1:])
+    for box, slab in slabs:
+        shape = (len(slab), *size)
+        if answer is None:
+            answer = torch.empty(shape) if int(np.prod(shape)) * 4 <= most_bytes else SlabFile(shape)
+        if isinstance(answer, SlabFile):
+            answer.append(box, after(slab).cpu().numpy())
+        else:
+            answer[(slice(None), *box)] = after(slab).cpu()
+        del slab  # or the next row of windows would be added up beside it
+    assert answer is not None
+    return torch.from_numpy(answer.mapped()) if isinstance(answer, SlabFile) else answer
 
 
 @torch.no_grad()

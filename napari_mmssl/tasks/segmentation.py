@@ -139,10 +139,14 @@ class Segmentation(Task[SegmentationSettings]):
             return with_unknown(self.convention, self.settings.unknown)
         return self.convention
 
+    def truth(self, case: PreparedCase) -> np.ndarray:
+        """Return the class of each voxel; what is unknown has a number above all classes."""
+        if case.label is None:
+            raise ValueError(f"validation case '{case.id}' has no label map")
+        return self._learned().to_classes(case.label)
+
     def _classes(self, answer: Answer) -> tuple[np.ndarray, np.ndarray]:
-        if answer.case.label is None:
-            raise ValueError(f"validation case '{answer.case.id}' has no label map")
-        return answer.output.argmax(axis=0).astype(np.uint8), self._learned().to_classes(answer.case.label)
+        return answer.output.argmax(axis=0).astype(np.uint8), self.truth(answer.case)
 
 
 def label_convention(

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import ConfigError
+from napari_mmssl.inference.calibration import fit_temperature
 from napari_mmssl.inference.case_prediction import case_numbers
 from napari_mmssl.inference.prediction import class_probabilities
 from napari_mmssl.networks.encoders import Encoder
@@ -22,6 +23,7 @@ from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
 from napari_mmssl.tasks import Answer, Clinical, Task
+from napari_mmssl.tasks.segmentation import Segmentation
 from napari_mmssl.training.freezing import frozen_parameters
 from napari_mmssl.training.settings import FinetuneSettings
 from napari_mmssl.training.template_views import two_views
@@ -170,7 +172,16 @@ class FineTuning(Trainee):
         write_tensors(folder / "network.safetensors", state)
         if self._shelf is not None:
             write_tensors(folder / "templates.safetensors", self._shelf.tensors())
-        write_card(folder, self.card())
+        write_card(folder, self.card() | self._calibration())
+
+    def _calibration(self) -> dict[str, Any]:
+        """Return the temperature that suits the validation cases, of networks that give probabilities of voxels."""
+        if not isinstance(self.task, Segmentation):
+            return {}
+        self.network.eval()
+        task, cases = self.task, self._validation
+        fit = fit_temperature((self._answer(case).output, task.truth(case), case.foreground) for case in cases)
+        return {} if fit is None else {"calibration": fit}
 
 
 def _transfer(encoder: Encoder, pretrained: dict[str, Tensor], fusion: str) -> list[TensorReport]:

@@ -2,7 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Collection
+import logging
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,17 +13,40 @@ from napari_mmssl.atomic import write_json, write_text
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import known_modalities
-from napari_mmssl.errors import ConfigError
+from napari_mmssl.errors import ConfigError, WriteError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.tasks import tasks
 from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.training.weights_cards import read_card, weights_folder
 from napari_mmssl.volumes.image_files import classes_file
-from napari_mmssl.workflows.running import Interruption, Listener, ignore, seen_cases, set_threads, starting
+from napari_mmssl.workflows.leaks import SeenBefore
+from napari_mmssl.workflows.running import Interruption, Listener, ignore, set_threads, starting
 
 Which = Literal["test", "all"]
 #: What of a card tells an evaluation how to read values.
 _TASK_FACTS = ("task", "task_settings", "age_years", "edges_days", "days", "target", "classes", "class_weights")
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a segmentation is asked for beside one look and a label map.
+
+    Parameters
+    ----------
+    mirrored
+        Let each network see the left-right mirror image too, and average.
+    probabilities
+        Write ``probabilities/<case id>_<class>.nii.gz``, from 0 to 1.
+    entropy
+        Write ``entropy/<case id>.nii.gz``: from 0, sure, to 1, all classes alike.
+    """
+
+    mirrored: bool = False
+    probabilities: bool = False
+    entropy: bool = False
 
 
 class _Stopped(Exception):
@@ -29,11 +55,13 @@ class _Stopped(Exception):
 
 def predict(
     path: Path,
-    weights: Path,
+    weights: Path | Sequence[Path],
     out: Path,
     *,
     which: Which = "all",
     case_ids: Collection[str] = (),
+    extras: Extras | None = None,
+    missing: str = "drop",
     device: str = "auto",
     listener: Listener = ignore,
     interruption: Interruption | None = None,
@@ -48,13 +76,17 @@ def predict(
     path
         A cohort, one case folder, or one file.
     weights
-        A fine-tuning's run folder or a weights folder.
+        A fine-tuning's run folder or a weights folder; of segmentations also several, whose probabilities are averaged.
     out
         A folder that does not exist or is empty.
     which
-        ``test``: only subjects that the fine-tuning held out; ``all``: every case.
+        ``test``: only subjects that every fine-tuning held out; ``all``: every case.
     case_ids
         Only these, where given.
+    extras
+        What else to do for a segmentation.
+    missing
+        What stands in for modalities that a case lacks: ``drop``, ``zero`` or ``template``.
     device, listener, interruption
         As in ``pretrain``.
 
@@ -63,33 +95,35 @@ def predict(
     MmsslError
         If the weights, the cohort or ``out`` do not do.
     """
-    card = read_card(weights)
-    parent = RunFolder(weights_folder(weights).parent)
-    origin = parent.provenance() if RunFolder.is_run(parent.path) else {}
+    weights = [weights] if isinstance(weights, Path) else list(weights)
+    cards = [read_card(one) for one in weights]
+    origins = [_origin(one) for one in weights]
+    gives_values = _gives_values(cards, extras)
     cohort = find_cohort(path)
     # All of them before the first is begun: an hour's work should not end at the last case's header.
-    cases = [
-        known_modalities(case, card.get("modalities", ())) for case in _chosen(cohort.cases, which, case_ids, origin)
-    ]
-    table = {"kind": "predict", "path": str(path.resolve()), "weights": str(weights.resolve()), "cases": which}
+    cases = [_seen_case(case, cards) for case in _chosen(cohort.cases, which, case_ids, origins)]
+    told = {"kind": "predict", "path": str(path.resolve()), "weights": _said(weights)}
+    table = told | {"cases": which, "missing": missing}
     with starting(out, "predict", table) as run:
         set_threads()
-        gives_values = card.get("kind") == "finetune" and tasks.get(str(card["task"])).gives == "values"
         stop = interruption or Interruption()
         run.set_status("running", step=0, total=len(cases))
-        seen = seen_cases(origin)
+        before = SeenBefore(cohort, weights)
         done: dict[str, Any] = {}
 
         def between() -> None:
             if stop() or run.pending():
                 raise _Stopped
 
-        tell = (_value_teller if gives_values else _map_drawer)(weights, device, out, between)
+        if gives_values:
+            tell = _value_teller(weights[0], device, missing, between)
+        else:
+            tell = _map_drawer(weights, device, missing, out, extras or Extras(), between)
         state: State = "done"
         try:
             for number, case in enumerate(cases, start=1):
-                done[case.id] = {"trained_on": case.id in seen, "seen_in": seen.get(case.id, []), **tell(case)}
-                _write_index(out, card, weights, done)
+                done[case.id] = {**before.record(case), **tell(case)}
+                _write_index(out, cards[0], weights, done)
                 run.set_status("running", step=number, total=len(cases))
                 fields = {"step": number, "total": len(cases), "case": case.id}
                 run.emit("step", **fields)
@@ -97,37 +131,103 @@ def predict(
         except _Stopped:
             state = _answer(run, done)
         except Exception as error:
-            run.set_status("failed", reason=str(error))
-            run.emit("ended", state="failed", reason=str(error))
+            _say_failed(run, str(error))
             raise
         run.set_status(state, step=len(done), total=len(cases))
         run.emit("ended", state=state, step=len(done))
     return run
 
 
-def _map_drawer(weights: Path, device: str, out: Path, between: Callable[[], None]) -> Callable[[Case], dict[str, Any]]:
-    """Return what writes the label map of a case."""
-    from napari_mmssl.inference.prediction import load_predictor
+def _origin(weights: Path) -> dict[str, Any]:
+    parent = RunFolder(weights_folder(weights).parent)
+    return parent.provenance() if RunFolder.is_run(parent.path) else {}
+
+
+def _seen_case(case: Case, cards: Sequence[dict[str, Any]]) -> Case:
+    """Return ``case`` with what the networks see of it, if each of them sees anything."""
+    known = [known_modalities(case, card.get("modalities", ())) for card in cards]
+    return known[0] if len(known) == 1 else case
+
+
+def _gives_values(cards: Sequence[dict[str, Any]], extras: Extras | None) -> bool:
+    """Whether the networks give values of a case; those answer alone and draw nothing."""
+    gives_values = [card.get("kind") == "finetune" and tasks.get(str(card["task"])).gives == "values" for card in cards]
+    if any(gives_values) and (len(cards) > 1 or (extras or Extras()) != Extras()):
+        raise ConfigError(
+            "several weights, mirroring, probabilities and entropy are for segmentations; "
+            f"'{cards[gives_values.index(True)]['task']}' gives values of a case: leave them out"
+        )
+    return any(gives_values)
+
+
+def _said(weights: Sequence[Path]) -> str | list[str]:
+    said = [str(one.resolve()) for one in weights]
+    return said[0] if len(said) == 1 else said
+
+
+def _say_failed(run: RunFolder, reason: str) -> None:
+    try:
+        run.set_status("failed", reason=reason)
+        run.emit("ended", state="failed", reason=reason)
+    except WriteError as error:
+        # On a full disk the folder cannot say why; the sentence still reaches whoever started the run.
+        logger.error("%s", error)
+
+
+def _map_drawer(
+    weights: Sequence[Path], device: str, missing: str, out: Path, extras: Extras, between: Callable[[], None]
+) -> Callable[[Case], dict[str, Any]]:
+    """Return what writes the label map of a case, and what else was asked for: all of it or nothing."""
+    from napari_mmssl.inference.missing import missing_from
+    from napari_mmssl.inference.prediction import draw, load_predictors
     from napari_mmssl.training.device import choose_device
-    from napari_mmssl.volumes.image_files import write_label_map
+    from napari_mmssl.volumes.image_files import write_label_map, write_volume
 
-    predictor = load_predictor(weights, choose_device(device))
+    predictors = [
+        replace(predictor, missing=missing_from(missing, path))
+        for predictor, path in zip(load_predictors(weights, choose_device(device)), weights, strict=True)
+    ]
 
-    def draw(case: Case) -> dict[str, Any]:
-        write_label_map(out / f"{case.id}.nii.gz", predictor.predict(case, between))
+    def draw_case(case: Case) -> dict[str, Any]:
+        drawing = draw(
+            predictors,
+            case,
+            mirrored=extras.mirrored,
+            probabilities=extras.probabilities,
+            entropy=extras.entropy,
+            between=between,
+        )
+        volumes = {_probability_file(out, case.id, name): volume for name, volume in drawing.probabilities.items()}
+        if drawing.entropy is not None:
+            volumes[out / "entropy" / f"{case.id}.nii.gz"] = drawing.entropy
+        try:
+            for file, volume in volumes.items():
+                file.parent.mkdir(exist_ok=True)
+                write_volume(file, volume)
+            write_label_map(out / f"{case.id}.nii.gz", drawing.label_map)
+        except Exception:
+            for file in volumes:
+                file.unlink(missing_ok=True)
+            raise
         return {}
 
-    return draw
+    return draw_case
+
+
+def _probability_file(out: Path, case_id: str, class_name: str) -> Path:
+    word = "".join(letter if letter.isalnum() else "-" for letter in class_name.lower())
+    return out / "probabilities" / f"{case_id}_{word}.nii.gz"
 
 
 def _value_teller(
-    weights: Path, device: str, out: Path, between: Callable[[], None]
+    weights: Path, device: str, missing: str, between: Callable[[], None]
 ) -> Callable[[Case], dict[str, Any]]:
     """Return what gives the values of a case."""
     from napari_mmssl.inference.case_prediction import load_case_predictor
+    from napari_mmssl.inference.missing import missing_from
     from napari_mmssl.training.device import choose_device
 
-    predictor = load_case_predictor(weights, choose_device(device))
+    predictor = replace(load_case_predictor(weights, choose_device(device)), missing=missing_from(missing, weights))
 
     def tell(case: Case) -> dict[str, Any]:
         between()
@@ -144,6 +244,8 @@ def _answer(run: RunFolder, done: dict[str, Any]) -> State:
         for case_id in done:
             (run.path / f"{case_id}.nii.gz").unlink(missing_ok=True)
             classes_file(run.path / f"{case_id}.nii.gz").unlink(missing_ok=True)
+        for folder in ("probabilities", "entropy"):
+            shutil.rmtree(run.path / folder, ignore_errors=True)
         (run.path / "predictions.json").unlink(missing_ok=True)
         (run.path / "predictions.csv").unlink(missing_ok=True)
         done.clear()
@@ -153,7 +255,7 @@ def _answer(run: RunFolder, done: dict[str, Any]) -> State:
 
 
 def _chosen(
-    cases: tuple[Case, ...], which: Which, case_ids: Collection[str], origin: dict[str, Any]
+    cases: tuple[Case, ...], which: Which, case_ids: Collection[str], origins: Sequence[dict[str, Any]]
 ) -> tuple[Case, ...]:
     if case_ids:
         known = {case.id for case in cases}
@@ -162,8 +264,8 @@ def _chosen(
                 raise ConfigError(unknown_name("case", case_id, known))
         cases = tuple(case for case in cases if case.id in case_ids)
     if which == "test":
-        held_out = origin.get("split", {}).get("test", [])
-        cases = tuple(case for case in cases if case.subject in held_out)
+        held_out = [origin.get("split", {}).get("test", []) for origin in origins]
+        cases = tuple(case for case in cases if all(case.subject in subjects for subjects in held_out))
     cases = tuple(case for case in cases if case.modalities)
     if not cases:
         raise ConfigError(
@@ -172,7 +274,7 @@ def _chosen(
     return cases
 
 
-def _write_index(out: Path, card: dict[str, Any], weights: Path, done: dict[str, Any]) -> None:
+def _write_index(out: Path, card: dict[str, Any], weights: Sequence[Path], done: dict[str, Any]) -> None:
     write_json(
         out / "predictions.json",
         {
@@ -180,7 +282,7 @@ def _write_index(out: Path, card: dict[str, Any], weights: Path, done: dict[str,
             "task": card.get("task"),
             "convention": card.get("convention"),
             "task_card": {name: card[name] for name in _TASK_FACTS if name in card},
-            "weights": str(weights.resolve()),
+            "weights": _said(weights),
             "cases": done,
         },
     )

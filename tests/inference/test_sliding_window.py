@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_mmssl.errors import WriteError
 from napari_mmssl.inference.sliding_window import finished_slabs, predict_windows
 
 sizes = st.tuples(*[st.integers(1, 20)] * 3)
@@ -99,13 +100,30 @@ def test_sums_never_hold_more_than_two_windows_of_the_longest_axis():
     assert max(held) <= 16
 
 
-def test_the_answer_can_be_written_to_memory_of_the_callers(tmp_path):
-    volume = torch.rand(2, 9, 12, 7)
-    stored = np.lib.format.open_memmap(tmp_path / "answer.npy", mode="w+", dtype=np.float32, shape=(2, 9, 12, 7))
+@pytest.mark.parametrize("size", [(9, 12, 7), (14, 5, 6), (4, 4, 4), (3, 4, 15)])
+def test_an_answer_too_large_for_memory_is_the_same_from_a_file(size):
+    volume = torch.rand(2, *size)
 
-    predict_windows(lambda x: x, volume, (4, 4, 4), out=lambda channels: torch.from_numpy(stored))
+    kept = [
+        predict_windows(lambda x: x * 2, volume, (4, 4, 4), after=lambda slab: slab + 1, most_bytes=most)
+        for most in (0, 1 << 30)
+    ]
 
-    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), volume.numpy(), rtol=1e-6)
+    assert torch.equal(*kept)
+    torch.testing.assert_close(kept[0], volume * 2 + 1)
+
+
+def test_no_room_for_that_file_is_told_in_a_sentence(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource", reason="file sizes can be limited on Unix only")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(WriteError, match="make room there"):
+            predict_windows(lambda x: x, torch.rand(2, 9, 12, 7), (4, 4, 4), most_bytes=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_can_be_given_up_between_batches():

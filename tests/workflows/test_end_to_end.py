@@ -75,6 +75,13 @@ def test_pretrained_tensors_arrive_in_the_fine_tuned_network(path):
     assert {one["outcome"] for one in report} == {"loaded", "converted"}
 
 
+def test_the_card_tells_how_sure_the_network_may_be(path):
+    fit = json.loads((path / "fine" / "weights" / "card.json").read_text())["calibration"]
+
+    assert 0.1 < fit["temperature"] < 10
+    assert fit["nll_after"] <= fit["nll_before"]
+
+
 def test_preview_pictures_a_case_of_choice(path, tmp_path):
     arguments = [str(path / "pre"), str(path / "cohort"), "--case", "sub-03", "--out", str(tmp_path / "picture")]
     assert main(["preview", *arguments]) == 0
