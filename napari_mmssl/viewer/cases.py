@@ -1,5 +1,6 @@
 """The Cases widget: find a cohort, see what is there and what is odd, open one case after the other."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,20 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_mmssl.cohorts.case import Case, Cohort
+from napari_mmssl.cohorts.manifest_file import unsorted_rows
+from napari_mmssl.cohorts.trees import files_below
 from napari_mmssl.viewer.case_groups import groups_of
 from napari_mmssl.viewer.case_list import CaseList
 from napari_mmssl.viewer.case_view import CaseView
+from napari_mmssl.viewer.pairing import PairingDialog, RowsFor
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.read_ahead import ReadAhead
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.view_controls import ViewControls
+from napari_mmssl.workflows.manifest import manifest_rows
 
+#: A table of more files than this is for a program, not for a person.
+_MOST_UNSORTED = 20_000
 #: Cases between two words on how far the looking is.
 _SAY_EVERY = 20
 
@@ -32,6 +39,8 @@ class CasesWidget(Panel):
         self._looked.connect(self._say_progress)
         self._ahead = ReadAhead(self, self._arrived, self._not_read)
         self._wanted: Case | None = None
+        #: The folder asked for last, if no layout knows it but it holds image files.
+        self._unknown: Path | None = None
         self._draw()
         self.listen(self.session.cohort_changed, self._show_cohort)
         self.listen(self.session.case_changed, self._mark)
@@ -42,7 +51,7 @@ class CasesWidget(Panel):
     def open_cohort(self, folder: Path) -> None:
         """Find the cohort in ``folder`` on a thread and hand it to the session."""
         self._about.setText(f"looking through '{folder}' ...")
-        self._choose.setEnabled(False)
+        self._set_looking(True)
 
         def find() -> Cohort:
             from napari_mmssl.cohorts.checks import check_cohort
@@ -50,7 +59,7 @@ class CasesWidget(Panel):
 
             return check_cohort(find_cohort(folder, self._looked.emit))
 
-        self.in_thread(find, self._found, self._not_found)
+        self.in_thread(find, self._found, lambda sentence: self._not_found(folder, sentence))
 
     def open_case(self, case: Case) -> None:
         """Show ``case``; its files are read on a thread unless they were read ahead."""
@@ -68,14 +77,41 @@ class CasesWidget(Panel):
         if case is not None:
             self.open_case(case)
 
+    def open_pairing(self) -> PairingDialog | None:
+        """Show which file was taken for what; of a folder that no layout knows, all files, for a person to sort."""
+        cohort, unknown = self.session.cohort, self._unknown
+        if unknown is not None:
+            rows: RowsFor = lambda path: unsorted_rows(islice(files_below(unknown), _MOST_UNSORTED), path.parent)  # noqa: E731
+            dialog = PairingDialog(self, unknown, rows)
+        elif cohort is not None:
+            dialog = PairingDialog(self, cohort.root, lambda path: manifest_rows(cohort, path))
+        else:
+            return None
+        dialog.saved.connect(self.open_cohort)
+        dialog.open()
+        return dialog
+
     # -- drawing ------------------------------------------------------------------------------
 
     def _draw(self) -> None:
         self._choose = self.part(
-            QPushButton("Choose folder..."), "choose_folder", "A folder of cases, the folder of one case, or one file"
+            QPushButton("Folder..."), "choose_folder", "A folder of cases, or the folder of one case; or drop one"
         )
         self._choose.clicked.connect(self._ask_folder)
-        self.column.addWidget(self._choose)
+        self._choose_file = self.part(QPushButton("File..."), "choose_file", "A manifest, a dataset.json, or one scan")
+        self._choose_file.clicked.connect(self._ask_file)
+        self._pair = self.part(
+            QPushButton("Which file is what..."),
+            "pairing",
+            "See how files were matched to cases and modalities, correct it, and keep it as a manifest",
+        )
+        self._pair.clicked.connect(self.open_pairing)
+        self._pair.setEnabled(False)
+        row = QHBoxLayout()
+        row.addWidget(self._choose)
+        row.addWidget(self._choose_file)
+        row.addWidget(self._pair)
+        self.column.addLayout(row)
         self._about = self.text("about_cohort", "No cohort yet. Choose a folder, or drop one on the window.")
         self._list = CaseList(self)
         self._list.add_filters(self)
@@ -106,25 +142,40 @@ class CasesWidget(Panel):
         if folder:
             self.open_cohort(Path(folder))
 
+    def _ask_file(self) -> None:
+        start = str(self.session.cohort.root) if self.session.cohort else ""
+        name, _ = QFileDialog.getOpenFileName(self, "Manifest or scan", start)
+        if name:
+            self.open_cohort(Path(name))
+
+    def _set_looking(self, looking: bool) -> None:
+        for button in (self._choose, self._choose_file):
+            button.setEnabled(not looking)
+
     def _say_progress(self, done: int, total: int) -> None:
         if not self._choose.isEnabled() and (done % _SAY_EVERY == 0 or done == total):
             self._about.setText(f"reading headers: {done} of {total} cases ...")
 
     def _found(self, cohort: Cohort) -> None:
-        self._choose.setEnabled(True)
+        self._set_looking(False)
+        self._unknown = None
         self.session.cohort = cohort
 
-    def _not_found(self, sentence: str) -> None:
-        self._choose.setEnabled(True)
-        self._about.setText(sentence)
+    def _not_found(self, folder: Path, sentence: str) -> None:
+        self._set_looking(False)
+        self._unknown = folder if folder.is_dir() and next(files_below(folder), None) is not None else None
+        self._pair.setEnabled(self._unknown is not None or self.session.cohort is not None)
+        way_out = " 'Which file is what' lists its files, for you to say." if self._unknown is not None else ""
+        self._about.setText(sentence + way_out)
 
     def _show_cohort(self, cohort: Cohort | None) -> None:
         self._ahead.start(cohort.layout if cohort else "")
         self._wanted = None
         self._list_cases()
+        self._pair.setEnabled(cohort is not None)
         if cohort is None:
             return
-        self._choose.setEnabled(True)
+        self._set_looking(False)
         count = f"{len(cohort.cases)} case{'s' if len(cohort.cases) != 1 else ''}"
         self._about.setText(f"<b>{cohort.root.name}</b>: {count}, layout <b>{cohort.layout}</b>")
         self._about.setToolTip("\n".join((str(cohort.root), *cohort.reasons)))
