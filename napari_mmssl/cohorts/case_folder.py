@@ -64,33 +64,40 @@ def closed_folders_in(folder: Path) -> list[Path]:
     return [path for path in _all_folders_in(folder) if not _may_list(path)]
 
 
-def case_folders(root: Path) -> list[tuple[str, Path]]:
-    """Return the folders that hold image files, as ``(group, folder)``.
+def own_name(folder: Path) -> str:
+    """Return the name of ``folder``, also where it is written as ``.``; a link keeps the name it has here."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
+
+
+def case_folders(root: Path) -> list[tuple[str, Path, list[Path]]]:
+    """Return the folders that hold image files, as ``(group, folder, image files)``.
 
     ``root`` itself if it holds some; otherwise the folders in it and, where those hold none, the folders one level
     further down (``HGG/<case>``, ``<site>/<case>``, ``<person>/<visit>``), with the folder between as their group.
     """
-    if images_in(root):
-        return [("", root)]
+    images = images_in(root)
+    if images:
+        return [("", root, images)]
     found = []
     for folder in folders_in(root):
-        if images_in(folder):
-            found.append(("", folder))
+        images = images_in(folder)
+        if images:
+            found.append(("", folder, images))
         else:
-            found += [(folder.name, below) for below in folders_in(folder) if images_in(below)]
+            found += [(folder.name, below, inside) for below in folders_in(folder) if (inside := images_in(below))]
     return found
 
 
-def read_case_folder(folder: Path, group: str = "") -> FoundCase:
+def read_case_folder(folder: Path, group: str, images: Sequence[Path]) -> FoundCase:
     """Return the case that the image files of ``folder`` make up, going by their names.
 
     A visit's folder (``ses-02``, ``week-044``) takes the name of the folder above it in front.
     """
-    name = folder.resolve().name
+    name = own_name(folder)
     person, session = subject_of(name), session_of(name)
     if group and _VISIT.fullmatch(name):
         name, person, session = f"{group}_{name}", group, name
-    modalities, label, findings = sort_files(images_in(folder), folder.resolve().name)
+    modalities, label, findings = sort_files(images, own_name(folder))
     return FoundCase(name, person, modalities, label, findings=findings, group=group, session=session)
 
 
@@ -151,7 +158,8 @@ def _list(folder: Path) -> list[tuple[Path, bool]]:
     """Return what lies in ``folder`` and whether it is a folder itself, sorted by name."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((Path(entry), _is_folder(entry)) for entry in entries)
+            met = sorted((entry.name, _is_folder(entry)) for entry in entries)
+            return [(folder / name, is_folder) for name, is_folder in met]
     except OSError as error:
         raise LayoutError(f"cannot look into '{folder}': {(error.strerror or str(error)).lower()}") from error
 

@@ -8,7 +8,7 @@ from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.case_folder import folders_in, images_in
 from napari_mmssl.cohorts.clinical import read_clinical
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, with_safe_ids
-from napari_mmssl.cohorts.layouts import ASKED_LAST, layouts
+from napari_mmssl.cohorts.layouts import ASKED_LAST, layouts, place_in_turn
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, read_phantom_note
 from napari_mmssl.errors import LayoutError, MmsslError
@@ -66,7 +66,7 @@ def recognise(path: Path) -> tuple[str, Recognised]:
     if not path.exists():
         raise LayoutError(f"there is no file or folder '{path}'")
     candidates: list[tuple[str, Recognised]] = []
-    for entry in sorted(layouts.entries(), key=lambda entry: entry.name in ASKED_LAST):
+    for entry in sorted(layouts.entries(), key=lambda entry: place_in_turn(entry.name)):
         if entry.name in ASKED_LAST and candidates:
             break
         found = entry.value(path)

@@ -23,8 +23,14 @@ class Layout(Protocol):
         """
 
 
-#: Asked only where no other layout knows the folder: it reads headers, and where NIfTI files were made of series, the
-#: files are meant.
-ASKED_LAST = ("dicom",)
+#: Asked in this turn, and only where no other layout knows the folder. One folder per case asks less of it than any
+#: other layout, and looks into every folder to do so; DICOM reads headers, and where NIfTI files were made of series,
+#: the files are meant.
+ASKED_LAST = ("folder_per_case", "dicom")
 
 layouts: Registry[Layout] = Registry("layout", "napari_mmssl.cohorts.layouts")
+
+
+def place_in_turn(name: str) -> int:
+    """Return when a layout is asked: 0 for most, more for those of :data:`ASKED_LAST`."""
+    return ASKED_LAST.index(name) + 1 if name in ASKED_LAST else 0

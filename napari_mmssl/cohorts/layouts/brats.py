@@ -6,10 +6,11 @@ cavity after an operation (2024). ``BraTS-MEN-RT-0001-1`` has one modality and a
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_mmssl.cohorts.case_folder import case_folders, images_in, read_case_folder
+from napari_mmssl.cohorts.case_folder import case_folders, own_name, read_case_folder
 from napari_mmssl.cohorts.found import Recognised
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.trees import names_in, unwrapped
@@ -42,22 +43,22 @@ def brats(root: Path) -> Recognised | None:
     if root.is_file():
         return None
     folders = case_folders(unwrapped(root, _holds_cases) or root)
-    spellings = [_spelling(folder) for _, folder in folders]
+    spellings = [_spelling(own_name(folder), images) for _, folder, images in folders]
     met = [spelling for spelling in spellings if spelling]
     if not met or len(met) < len(folders) / 2:
         return None
     cases = []
-    for group, folder in folders:
-        case = read_case_folder(folder, group)
-        grade = next((name for name in (group, folder.resolve().parent.name) if name.upper() in _GRADES), None)
+    for group, folder, images in folders:
+        case = read_case_folder(folder, group, images)
+        grade = next((name for name in (group, own_name(folder.parent)) if name.upper() in _GRADES), None)
         cases.append(replace(case, clinical={"grade": grade.upper()}) if grade else case)
     reasons = [
         f"{met.count(spelling)} of {len(folders)} folders are named like {spelling}" for spelling in sorted(set(met))
     ]
-    reasons += _said_of_challenges([folder.resolve().name for _, folder in folders])
+    reasons += _said_of_challenges([own_name(folder) for _, folder, _ in folders])
     if any(case.clinical for case in cases):
         reasons.append("folders HGG and LGG give the grade")
-    tables = dict.fromkeys(place for _, folder in folders for place in (folder.parent, folder.parent.parent))
+    tables = dict.fromkeys(place for _, folder, _ in folders for place in (folder.parent, folder.parent.parent))
     return Recognised(
         SPECIFICITY, tuple(reasons), tuple(cases), tuple(place for place in tables if root in place.parents)
     )
@@ -67,13 +68,12 @@ def _holds_cases(place: Path) -> bool:
     return any(map(_CASE.fullmatch, names_in(place))) or any(name in names_in(place) for name in _GRADES)
 
 
-def _spelling(folder: Path) -> str | None:
-    """Return which BraTS a folder is named after; its files must repeat its name before the modality."""
-    name = folder.resolve().name
+def _spelling(name: str, images: Sequence[Path]) -> str | None:
+    """Return which BraTS a folder ``name`` is named after; its files must repeat its name before the modality."""
     case = _CASE.fullmatch(name)
     if case is None:
         return None
-    endings = [stem(path)[len(name) :] for path in images_in(folder) if stem(path).startswith(name)]
+    endings = [stem(path)[len(name) :] for path in images if path.name.startswith(name)]
     if any(_NEW_NAMES.fullmatch(ending) for ending in endings):
         return "BraTS 2023 and later (t1n, t1c, t2w, t2f)"
     challenge = _CHALLENGE.fullmatch(name)

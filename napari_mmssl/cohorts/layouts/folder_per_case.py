@@ -15,11 +15,11 @@ def folder_per_case(root: Path) -> Recognised | None:
     if root.is_file():
         return None
     folders = case_folders(root)
-    cases = tuple(read_case_folder(folder, group) for group, folder in folders)
+    cases = tuple(read_case_folder(folder, group, images) for group, folder, images in folders)
     known = [case for case in cases if case.modalities]
     if not known or len(known) < len(cases) / 2:
         return None
-    return Recognised(SPECIFICITY, tuple(_reasons(root, [folder for _, folder in folders], len(known))), cases)
+    return Recognised(SPECIFICITY, tuple(_reasons(root, [folder for _, folder, _ in folders], len(known))), cases)
 
 
 def _reasons(root: Path, folders: list[Path], n_known: int) -> list[str]:
