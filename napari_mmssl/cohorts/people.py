@@ -84,7 +84,7 @@ def other_names(folders: Iterable[Path]) -> dict[str, frozenset[str]]:
 
 
 def traits(cohort: Cohort, hashes_by_case: Mapping[str, Mapping[str, Bits]]) -> list[Traits]:
-    """Return the traits of the cases of ``cohort``; ``hashes_by_case`` is by case id and modality."""
+    """Return the traits of those cases of ``cohort`` that are in ``hashes_by_case`` (by case id, by modality)."""
     known_as = other_names([cohort.root, cohort.root.parent])
     return [
         Traits(
@@ -92,9 +92,10 @@ def traits(cohort: Cohort, hashes_by_case: Mapping[str, Mapping[str, Bits]]) -> 
             case.id,
             case.subject,
             frozenset().union(*({name, *known_as.get(name, ())} for name in map(plain_name, (case.subject, case.id)))),
-            dict(hashes_by_case.get(case.id, {})),
+            dict(hashes_by_case[case.id]),
         )
         for case in cohort.cases
+        if case.id in hashes_by_case
     ]
 
 

@@ -1,17 +1,20 @@
 """Fine-tune on a downstream task, from pretrained weights or from scratch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.config import as_table
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.tasks import tasks
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings
 from napari_mmssl.training.weights_cards import read_card, weights_folder
-from napari_mmssl.workflows.material import gather
+from napari_mmssl.workflows.leaks import held_out_leaks, remember_people
+from napari_mmssl.workflows.material import Material, gather
 from napari_mmssl.workflows.running import (
     Interruption,
     Listener,
@@ -78,9 +81,28 @@ def finetune(
             | {"device": str(device), "transfer": report, "task": {"reason": reason, **task.facts}}
             | ({"convention": {"reason": reason, **facts["convention"]}} if "convention" in facts else {})
         )
+        if not resume:
+            _look_for_leaks(run, material, train, validation, settings.weights, listener)
         for event in Loop(run, trainee, settings, device, interruption or Interruption()).events(resume=resume):
             listener(event)
     return run
+
+
+def _look_for_leaks(
+    run: RunFolder,
+    material: Material,
+    train: Sequence[PreparedCase],
+    validation: Sequence[PreparedCase],
+    weights: str,
+    listener: Listener,
+) -> None:
+    """Warn of people that are held out here and were pretrained on, and keep who was learned from."""
+    parents = [] if weights == "none" else [Path(weights)]
+    for parent in parents:
+        for sentence in held_out_leaks(material, parent):
+            run.emit("warning", text=sentence)
+            listener({"kind": "warning", "text": sentence})
+    remember_people(run, "fine-tuning", material.cohort, train, validation, parents)
 
 
 def _encoder_card(weights: Path) -> dict[str, Any]:

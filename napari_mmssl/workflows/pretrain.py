@@ -5,6 +5,7 @@ from pathlib import Path
 from napari_mmssl.config import as_table
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import PretrainSettings
+from napari_mmssl.workflows.leaks import remember_people
 from napari_mmssl.workflows.material import gather
 from napari_mmssl.workflows.running import (
     Interruption,
@@ -59,6 +60,8 @@ def pretrain(
         validation = material.prepare(material.validation, with_label=False, progress=tell)
         trainee = Pretraining(settings, train, validation, device)
         run.write_provenance(provenance(material, parents=[]) | {"device": str(device)})
+        if not resume:
+            remember_people(run, "pretraining", material.cohort, train, validation)
         loop = Loop(run, trainee, settings, device, interruption or Interruption())
         for event in loop.events(resume=resume):
             listener(event)
