@@ -19,7 +19,12 @@ _DIGITS = {"dice": 3, "hd95_mm": 1, "nsd": 3}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("predictions", type=Path, metavar="DIR", help="folder that mmssl predict wrote")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        metavar="DIR",
+        help="folder that mmssl predict wrote; with --subsets a fine-tuning's run",
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="cohort with the label maps or clinical table")
     parser.add_argument("--json", action="store_true", help="print JSON alone on standard output")
     parser.add_argument(
@@ -27,6 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="label coding to compare in: brats2018, brats2023, msd_task01, prostate_zones, lesion (label above 0) "
         "or values (default: the one the network was trained with)",
+    )
+    parser.add_argument(
+        "--subsets", action="store_true", help="measure people who were held out from every subset of their modalities"
+    )
+    parser.add_argument(
+        "--missing",
+        choices=("drop", "zero", "template"),
+        default="drop",
+        help="with --subsets: what stands in for the modalities left out",
     )
     parser.add_argument(
         "--tolerance", type=float, default=2.0, metavar="MM", help="distance at which surfaces are the same in NSD (2)"
@@ -41,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.tolerance < 0:
         raise ConfigError(f"--tolerance is a distance in mm, 0 or more, got {args.tolerance:g}")
+    if args.subsets:
+        return _print_subsets(args)
     record = read_record(args.predictions)
     found: Evaluation | ValuesEvaluation
     if record is not None and gives_values(record):
@@ -53,9 +69,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _print_subsets(args: argparse.Namespace) -> int:
+    from napari_mmssl.workflows.subsets import evaluate_subsets
+
+    found = evaluate_subsets(args.predictions, args.folder, missing=args.missing, progress=_show_progress)
+    print(json.dumps(found, indent=2, allow_nan=False) if args.json else subsets_table(found))
+    return 0
+
+
+def subsets_table(found: dict[str, Any]) -> str:
+    """Return a line for each subset of the modalities and their summary."""
+    width = max(len(name) for name in found["subsets"])
+    lines = [f"{found['n']} people who were held out; modalities left out: {found['missing']}", ""]
+    for name, metrics in found["subsets"].items():
+        told = "  ".join(f"{metric} {_value(value)}" for metric, value in metrics.items())
+        lines.append(f"{name:<{width}}  {told}")
+    summary = (
+        f"{found['metric']}: all {_value(found['all'])}, mean {_value(found['mean'])}, worst {_value(found['worst'])}"
+    )
+    return "\n".join([*lines, "", f"{summary} ({found['worst_subset']})"])
+
+
 def _show_progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{done} of {total} cases", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        print(f"\r{done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def table(evaluation: "Evaluation") -> str:

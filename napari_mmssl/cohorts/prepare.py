@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +143,7 @@ def known_modalities(case: Case, known: Collection[str]) -> Case:
             f"case '{case.id}' has {', '.join(sorted(case.modalities)) or 'no modality'}; "
             f"the network knows {', '.join(known)}"
         )
-    only = Case(case.id, case.subject, kept)
+    only = replace(case, modalities=kept)
     check_one_grid(only, with_label=False)
     return only
 

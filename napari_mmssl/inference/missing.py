@@ -88,7 +88,7 @@ class Missing:
         """Do as :meth:`fill` for the volumes ``(K, D, H, W)`` of a whole case; ``present`` is ``(K,)``."""
         corners = case.geometry.corners_world()
         places = (
-            torch.from_numpy(case.geometry.affine)[None],
+            torch.from_numpy(np.array(case.geometry.affine))[None],
             torch.from_numpy(np.stack([corners.min(axis=0), corners.max(axis=0)]))[None],
             torch.from_numpy(np.array(case.foreground))[None],
         )

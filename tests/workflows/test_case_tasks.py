@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from clinical_cohorts import write_clinical_cohort
@@ -54,6 +55,19 @@ def test_probabilities_add_up_and_the_class_is_the_most_probable(path):
         assert sum(probabilities.values()) == pytest.approx(1)
         assert case["values"]["class"] == max(probabilities, key=probabilities.get)
         assert set(probabilities) == {"HGG", "LGG"}
+
+
+def test_age_counts_where_it_is_known(path, tmp_path):
+    older = tmp_path / "cohort"
+    shutil.copytree(path / "cohort", older)
+    table = (older / "survival_info.csv").read_text()
+    (older / "survival_info.csv").write_text(table.replace(",60,", ",85,"))
+    arguments = [str(older), "--weights", str(path / "survival"), "--out", str(tmp_path / "said")]
+    assert main(["predict", *arguments]) == 0
+    now = json.loads((tmp_path / "said" / "predictions.json").read_text())["cases"]
+    for name, case in said(path, "survival").items():
+        known = int(name[-3:]) % 3 != 0
+        assert (now[name]["values"]["days"] != case["values"]["days"]) == known
 
 
 def test_the_table_holds_a_row_for_each_case(path):

@@ -1,0 +1,181 @@
+"""How good a network is from every subset of its modalities: what a missing scan costs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.prepare import known_modalities
+from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.metrics.overlap import dice
+from napari_mmssl.tasks import Task, task_from_card
+from napari_mmssl.tasks.conventions import LabelConvention
+from napari_mmssl.tasks.segmentation import Segmentation
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.weights_cards import read_card, weights_folder
+from napari_mmssl.workflows.running import set_threads
+
+#: More modalities than this have more subsets than anybody would wait for.
+_MOST_MODALITIES = 8
+Progress = Callable[[int, int], None]
+
+
+def subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield all 2^M - 1 subsets of ``names``, the whole first, then by size."""
+    for size in range(len(names), 0, -1):
+        yield from combinations(names, size)
+
+
+def evaluate_subsets(
+    weights: Path,
+    folder: Path,
+    *,
+    missing: str = "drop",
+    device: str = "auto",
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Measure a fine-tuned network on held-out people from every subset of its modalities.
+
+    Only people who have all of them are taken, so that every subset is measured on the same ones.
+
+    Parameters
+    ----------
+    weights
+        A fine-tuning's run folder.
+    folder
+        The cohort, with label maps or a clinical table.
+    missing
+        What stands in for the modalities left out: ``drop``, ``zero`` or ``template``.
+    device
+        As in a prediction.
+    progress
+        Called with the number of predictions done and their total.
+
+    Returns
+    -------
+    Plain values: ``subsets`` (names joined by ``+``, then metric), and for the metric named by ``metric`` its value
+    with ``all`` modalities, its ``mean`` over subsets, the ``worst`` and which that is; ``n`` people.
+
+    Raises
+    ------
+    CheckpointError
+        If ``weights`` holds no fine-tuning in a run folder.
+    ConfigError
+        If nobody who was held out has all modalities, or there are too many of them.
+    """
+    card = read_card(weights)
+    if card.get("kind") != "finetune" or not RunFolder.is_run(weights_folder(weights).parent):
+        raise CheckpointError(f"'{weights}' is no run folder of a fine-tuning, which says who was held out")
+    task = task_from_card(card)
+    names = tuple(card["modalities"])
+    if len(names) > _MOST_MODALITIES:
+        raise ConfigError(
+            f"{len(names)} modalities have {2 ** len(names) - 1} subsets; {_MOST_MODALITIES} are the most"
+        )
+    split = RunFolder(weights_folder(weights).parent).provenance()["split"]
+    cases = [
+        known_modalities(case, names)
+        for case in find_cohort(folder).cases
+        if case.subject in split["test"]
+        and set(names) <= set(case.modalities)
+        and task.lacks(task.settings, case) is None
+    ]
+    if not cases:
+        raise ConfigError(f"nobody who was held out has all of {', '.join(names)} and what the answer is compared with")
+    set_threads()
+    measure = _measure_maps if isinstance(task, Segmentation) else _measure_values
+    told = measure(weights, task, cases, list(subsets(names)), missing, device, progress)
+    return _summary(task, told, len(cases), missing)
+
+
+def _measure_maps(
+    weights: Path,
+    task: Task[Any],
+    cases: Sequence[Case],
+    chosen: Sequence[tuple[str, ...]],
+    missing: str,
+    device: str,
+    progress: Progress,
+) -> dict[str, dict[str, float | None]]:
+    from napari_mmssl.inference.missing import missing_from
+    from napari_mmssl.inference.prediction import load_predictor
+    from napari_mmssl.training.device import choose_device
+
+    predictor = replace(load_predictor(weights, choose_device(device)), missing=missing_from(missing, weights))
+    convention: LabelConvention = predictor.convention
+    scores: dict[str, dict[str, list[float]]] = {}
+    done = 0
+    for case in cases:
+        assert case.label is not None
+        truth = convention.to_classes(read_label(case.label).array)
+        for names in chosen:
+            progress(done, len(cases) * len(chosen))
+            found = convention.to_classes(predictor.predict(_only(case, names)).array)
+            here = scores.setdefault("+".join(names), {})
+            for region in convention.regions or {one.name: (one.value,) for one in convention.classes}:
+                indices = convention.indices_of(region)
+                here.setdefault(region, []).append(dice(np.isin(found, indices), np.isin(truth, indices)))
+            done += 1
+    progress(done, done)
+    return {name: _dice_means(by_region) for name, by_region in scores.items()}
+
+
+def _dice_means(by_region: Mapping[str, list[float]]) -> dict[str, float | None]:
+    means = {name: float(np.nanmean(v)) if np.isfinite(v).any() else None for name, v in by_region.items()}
+    defined = [mean for mean in means.values() if mean is not None]
+    return {"dice": float(np.mean(defined)) if defined else None} | {f"dice {k}": v for k, v in means.items()}
+
+
+def _measure_values(
+    weights: Path,
+    task: Task[Any],
+    cases: Sequence[Case],
+    chosen: Sequence[tuple[str, ...]],
+    missing: str,
+    device: str,
+    progress: Progress,
+) -> dict[str, dict[str, float | None]]:
+    from napari_mmssl.inference.case_prediction import load_case_predictor
+    from napari_mmssl.inference.missing import missing_from
+    from napari_mmssl.training.device import choose_device
+
+    predictor = replace(load_case_predictor(weights, choose_device(device)), missing=missing_from(missing, weights))
+    rows = [case.clinical for case in cases]
+    told, done = {}, 0
+    for names in chosen:
+        said = []
+        for case in cases:
+            progress(done, len(cases) * len(chosen))
+            said.append(predictor.predict(_only(case, names)))
+            done += 1
+        told["+".join(names)] = predictor.task.metrics(said, rows)
+    progress(done, done)
+    return told
+
+
+def _only(case: Case, names: Sequence[str]) -> Case:
+    return replace(case, modalities={name: case.modalities[name] for name in names})
+
+
+def _summary(task: Task[Any], told: dict[str, dict[str, float | None]], n: int, missing: str) -> dict[str, Any]:
+    metric = {"segmentation": "dice", "survival": "c_index"}.get(task.settings.name, "auc")
+    values = {name: metrics.get(metric) for name, metrics in told.items()}
+    defined = {name: value for name, value in values.items() if value is not None}
+    worst = min(defined, key=lambda name: defined[name], default=None)
+    return {
+        "task": task.settings.name,
+        "missing": missing,
+        "subsets": told,
+        "metric": metric,
+        "all": next(iter(values.values())),
+        "mean": float(np.mean(list(defined.values()))) if defined else None,
+        "worst": None if worst is None else defined[worst],
+        "worst_subset": worst,
+        "n": n,
+    }
