@@ -12,24 +12,32 @@ from napari_mmssl.objectives import objectives
 ENTRIES = {entry.name: entry.value for entry in objectives.entries()}
 
 
-def make(name, shape=(18, 20, 22)):
+def make(name, shape=(18, 20, 22), encoder="residual_unet"):
     torch.manual_seed(0)
-    encoder = build_encoder("residual_unet", "tiny", 1)
+    encoder = build_encoder(encoder, "tiny", 1)
     return encoder, ENTRIES[name](ENTRIES[name].settings_class(), encoder, VOCABULARY, shape)
 
 
-def run(name, batch, training=True):
-    encoder, objective = make(name, tuple(batch.volumes.shape[2:]))
+def run(name, batch, training=True, encoder="residual_unet"):
+    encoder, objective = make(name, tuple(batch.volumes.shape[2:]), encoder)
     objective.train(training)
     views = objective.views(batch)
     return encoder, objective, views, {key: encoder(tensor) for key, tensor in views.inputs.items()}
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-@pytest.mark.parametrize("shape", [(18, 20, 22), (13, 25, 25)])
-def test_finite_loss_and_a_gradient_in_the_encoder(name, shape):
+@pytest.mark.parametrize(
+    ("encoder", "shape"),
+    [
+        ("residual_unet", (18, 20, 22)),
+        ("residual_unet", (13, 25, 25)),
+        ("swin", (18, 20, 22)),
+        ("uniformer", (13, 25, 25)),
+    ],
+)
+def test_finite_loss_and_a_gradient_in_the_encoder(name, encoder, shape):
     batch = make_batch(shape)
-    encoder, objective, views, features = run(name, batch)
+    encoder, objective, views, features = run(name, batch, encoder=encoder)
 
     losses = objective.losses(batch, views, features)
 
