@@ -234,10 +234,11 @@ def _concept(code: Code) -> Any:
 def _hushed(path: Path) -> Iterator[None]:
     """Let nothing of highdicom and pydicom out: their remarks and errors quote the patient's name."""
     loggers = [logging.getLogger(name) for name in ("highdicom", "pydicom")]
-    before = [logger.disabled for logger in loggers]
+    before = [logger.level for logger in loggers]
     try:
         for logger in loggers:
-            logger.disabled = True
+            # Its children, which do the talking, take their level from it.
+            logger.setLevel(logging.CRITICAL + 1)
         with quiet_pydicom():
             yield
     except WriteError as error:
@@ -250,5 +251,5 @@ def _hushed(path: Path) -> Iterator[None]:
         text = f"the headers of the series do not allow a segmentation of it ({type(error).__name__})"
         raise WriteError(f"cannot write '{path}': {text}") from None
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,6 +1,9 @@
 """Folders of DICOM series as cases: ids, modalities, what is left out, and that no patient's name comes along."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pydicom
@@ -274,3 +277,14 @@ def test_a_segmentation_among_the_series_is_the_label_map(tmp_path, rng, capsys)
     (case,) = find_cohort(tmp_path).cases
     assert case.label is None
     assert "label_candidates" in [finding.kind for finding in case.findings]
+
+
+def test_processes_that_come_at_once_agree_on_the_key(tmp_path):
+    code = "from napari_mmssl.cohorts.pseudonyms import pseudonym; print(pseudonym('someone'))"
+    environment = os.environ | {"MMSSL_HOME": str(tmp_path / "new")}
+    every = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert len({one.communicate()[0] for one in every}) == 1
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["pseudonyms.key"]
