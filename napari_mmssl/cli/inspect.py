@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
 def render(inspection: "Inspection") -> str:
     """Return the inspection as text of at most 100 columns (longer only for very many modalities)."""
+    from napari_mmssl.cohorts.clinical_summary import describe_clinical
+
     cohort = inspection.cohort
     lines = [f"{cohort.root}: {_count(len(cohort.cases), 'case')}, layout {cohort.layout}"]
     for reason in cohort.reasons:
@@ -77,6 +79,11 @@ def render(inspection: "Inspection") -> str:
     lines += ["", *_case_table(inspection, grids)]
     if grids:
         lines += ["", *_grid_table(grids)]
+    clinical = describe_clinical(cohort.cases)
+    if clinical:
+        lines += ["", "Clinical values"]
+    for line in clinical:
+        lines += textwrap.wrap(line, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
     lines += _findings(inspection)
     if not inspection.complete:
         lines += [

@@ -2,6 +2,7 @@ import pytest
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.clinical import read_clinical, survival
+from napari_mmssl.cohorts.clinical_summary import describe_clinical
 
 
 def cases(*ids):
@@ -101,3 +102,69 @@ def test_the_nearest_folder_with_a_table_counts(tmp_path):
     (tmp_path / "survival_info.csv").write_text("ID,Age\nA,1\n")
     (tmp_path / "a/survival_info.csv").write_text("ID,Age\nA,2\n")
     assert read_clinical([tmp_path / "a", tmp_path], cases("A"))[0]["A"]["age_years"] == 2
+
+
+def clinical(folder, name, *lines, **aliases):
+    (folder / name).write_text("\n".join(lines))
+    found, reasons = read_clinical(
+        [folder], cases(*aliases), {key: tuple(value.split()) for key, value in aliases.items()}
+    )
+    return found, " ".join(reasons)
+
+
+def test_a_table_is_known_by_its_columns_and_codes_are_read_in_known_tables_only(tmp_path):
+    abide = clinical(tmp_path, "whatever.csv", "SUB_ID,DX_GROUP,SEX,AGE_AT_SCAN", "50002,2,2,-9999", a="0050002")
+    assert abide[0] == {"a": {"sex": "F", "class": "control"}}
+    assert "ABIDE" in abide[1]
+    (tmp_path / "whatever.csv").unlink()
+    other, _ = clinical(tmp_path, "people.csv", "ID,Sex,Age", "a,2,40", a="")
+    assert other == {"a": {"age_years": 40.0}}
+
+
+def test_survival_without_a_word_on_death_is_left_out(tmp_path):
+    head = "ID,Age_at_scan_years,Survival_from_surgery_days_UPDATED,Survival_Status"
+    found, _ = clinical(tmp_path, "t.csv", head, "a,50,300,Not Available", "b,50,300,CENSORED", a="", b="")
+    assert found["a"] == {"age_years": 50.0}
+    assert found["b"] == {"age_years": 50.0, "survival_days": 300, "survival_observed": False}
+
+
+def test_rows_of_one_person_count_as_far_as_they_agree(tmp_path):
+    rows = ["ID,Age,Sex,Survival_days", "a,60,F,100", "a,61,F,ALIVE (200 days later)"]
+    assert clinical(tmp_path, "survival_info.csv", *rows, a="")[0] == {"a": {"sex": "F"}}
+
+
+def test_one_significant_finding_makes_a_significant_case(tmp_path):
+    rows = ["ProxID,fid,pos,zone,ClinSig", "X-1,1,,PZ,FALSE", "X-1,2,,PZ,TRUE", "X-2,1,,TZ,FALSE"]
+    found, _ = clinical(tmp_path, "f.csv", *rows, a="X-1", b="X-2")
+    assert found == {"a": {"class": "csPCa"}, "b": {"class": "no csPCa"}}
+
+
+def test_the_most_exact_name_of_a_case_counts(tmp_path):
+    rows = ["Image Data ID,Subject,Group,Age,Sex", "I1,P,MCI,70,M", "I2,P,AD,72,M"]
+    found, _ = clinical(tmp_path, "adni.csv", *rows, day1="I1 P", day2="I2 P", other="I3 P")
+    assert found["day1"] == {"class": "MCI", "age_years": 70.0, "sex": "M"}
+    assert found["day2"]["class"] == "AD"
+    # Of a visit without a row of its own only what cannot change is known.
+    assert found.get("other", {}) in ({}, {"sex": "M"})
+
+
+def test_tables_that_say_nothing_of_the_cases_are_not_spoken_of(tmp_path):
+    manifest = ["case,subject,role,modality,path,age_years", "a,a,modality,t1,x.nii,40"]
+    assert clinical(tmp_path, "list.csv", "file,split", "x,train", a="") == ({}, "")
+    assert clinical(tmp_path, "mine.csv", *manifest, a="") == ({}, "")
+
+
+def test_a_summary_shows_what_was_read():
+    of_three = [
+        Case("a", "a", {}, clinical={"age_years": 40.5, "survival_days": 100, "survival_observed": True}),
+        Case(
+            "b", "b", {}, clinical={"age_years": 60.0, "survival_days": 361, "survival_observed": False, "grade": "4"}
+        ),
+        Case("c", "c", {}),
+    ]
+    assert describe_clinical(of_three) == [
+        "age_years: 40.5 to 60 (2 of 3 cases)",
+        "survival_days: 100 to 361; 1 last seen alive (2 of 3 cases)",
+        "grade: 4: 1 (1 of 3 cases)",
+    ]
+    assert describe_clinical([]) == []
