@@ -51,17 +51,19 @@ class CaseNetwork(nn.Module):
     hidden
         Width of the perceptron.
     dropout
-        Share of the hidden values withheld in training.
+        Share of the pooled features and of the hidden values withheld in training.
     """
 
     def __init__(self, encoder: Encoder, n_covariates: int, n_out: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         width = pooled_width(encoder)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout))
         self.head = nn.Sequential(
             nn.Linear(width + n_covariates, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, n_out)
         )
+        # Beside hundreds of features, one number such as age would hardly be heard without a way of its own.
+        self.direct = nn.Linear(n_covariates, n_out, bias=False) if n_covariates else None
 
     def encode(self, volumes: Tensor, present: Tensor) -> list[Tensor]:
         """Return the pyramid of ``volumes`` ``(B, K, D, H, W)``; ``present`` ``(B, K)`` says which are there."""
@@ -70,5 +72,6 @@ class CaseNetwork(nn.Module):
     def numbers(self, pyramid: list[Tensor], covariates: Tensor, inside: Tensor | None = None) -> Tensor:
         """Return ``(B, n_out)``, given features and ``covariates`` ``(B, n)``; see :func:`pooled` for ``inside``."""
         image = self.norm(pooled(pyramid, inside))
-        given: Tensor = self.head(torch.cat([image, covariates.to(image)], dim=1))
-        return given
+        covariates = covariates.to(image)
+        given: Tensor = self.head(torch.cat([image, covariates], dim=1))
+        return given if self.direct is None else given + self.direct(covariates)

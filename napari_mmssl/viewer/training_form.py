@@ -130,9 +130,12 @@ def budgets() -> dict[str, int]:
 def weights_problem(path: Path, kind: str) -> str | None:
     """Return why the weights in ``path`` are not those of a ``kind`` of training, or ``None`` if they are."""
     try:
-        found = read_card(path).get("kind")
+        card = read_card(path)
     except MmsslError as error:
         return str(error)
+    found = card.get("kind")
+    if kind == "finetune" == found and card.get("task") != "segmentation":
+        return f"'{path.name}' holds a {card.get('task')}, which draws no label maps; mmssl predict tells its values"
     return None if found == kind else f"'{path.name}' holds the weights of a {found}, and a {kind} is wanted"
 
 

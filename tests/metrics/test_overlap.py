@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
+from sklearn.metrics import f1_score
 
 from napari_mmssl.metrics.overlap import dice
 
@@ -18,6 +19,13 @@ def test_dice_counts_voxels(pair):
     a, b = ({tuple(index) for index in np.argwhere(mask)} for mask in pair)
     expected = 2 * len(a & b) / (len(a) + len(b)) if a or b else math.nan
     assert dice(*pair) == pytest.approx(expected, nan_ok=True)
+
+
+@given(mask_pairs)
+def test_dice_equals_f1_of_scikit_learn(pair):
+    a, b = pair
+    if a.any() or b.any():
+        assert dice(a, b) == pytest.approx(f1_score(b.ravel(), a.ravel(), zero_division=0))
 
 
 @given(mask_pairs)
