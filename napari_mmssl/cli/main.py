@@ -18,6 +18,7 @@ COMMANDS = (
     "evaluate",
     "probe",
     "compare",
+    "synthesize",
     "convert",
     "preview",
     "runs",

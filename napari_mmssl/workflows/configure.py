@@ -11,6 +11,7 @@ from napari_mmssl.config import merge, parse_assignments, read_toml, resolve
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.training.settings import FinetuneSettings, PretrainSettings, ScheduleSettings
+from napari_mmssl.training.synthesis_settings import SynthesisSettings
 from napari_mmssl.workflows.catalogue import read_catalogue
 
 _RECIPES = Path(__file__).parent.parent / "objectives" / "recipes"
@@ -74,6 +75,19 @@ def finetune_settings(
     """Return the settings of a fine-tuning; see :func:`pretrain_settings`."""
     given = merge(_from_file(file, "finetune"), dict(flags or {}), parse_assignments(assignments))
     return resolve(FinetuneSettings, given)
+
+
+def synthesis_settings(
+    *, file: Path | None = None, flags: Mapping[str, Any] | None = None, assignments: Iterable[str] = ()
+) -> SynthesisSettings:
+    """Return the settings of a training of generators; see :func:`pretrain_settings`."""
+    given = merge(_from_file(file, "synthesis"), dict(flags or {}), parse_assignments(assignments))
+    for key, flag in (("source", "--from"), ("target", "--to")):
+        if key not in given:
+            raise ConfigError(f"which modality is not said; add {flag} NAME, such as {flag} ct")
+    # A table that sets one key must not undo what suits generators better than encoders.
+    usual = {name: SynthesisSettings.model_fields[name].default.model_dump() for name in ("data", "optimisation")}
+    return resolve(SynthesisSettings, merge(usual, given))
 
 
 def _from_file(file: Path | None, kind: str) -> dict[str, Any]:

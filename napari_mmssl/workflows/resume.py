@@ -4,10 +4,11 @@ from pathlib import Path
 
 from napari_mmssl.errors import RunError
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings, synthesis_settings
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.running import Interruption, Listener, ignore
+from napari_mmssl.workflows.synthesize import train_generators
 
 
 def resume(path: Path, *, listener: Listener = ignore, interruption: Interruption | None = None) -> RunFolder:
@@ -24,4 +25,7 @@ def resume(path: Path, *, listener: Listener = ignore, interruption: Interruptio
         return pretrain(pretrain_settings(file=file), path, resume=True, listener=listener, interruption=interruption)
     if kind == "finetune":
         return finetune(finetune_settings(file=file), path, resume=True, listener=listener, interruption=interruption)
-    raise RunError(f"'{path}' is a {kind}; only a pretraining or a fine-tuning can be gone on with")
+    if kind == "synthesis":
+        settings = synthesis_settings(file=file)
+        return train_generators(settings, path, resume=True, listener=listener, interruption=interruption)
+    raise RunError(f"'{path}' is a {kind}; only a training can be gone on with")

@@ -1,0 +1,1 @@
+"""Cross-modal generation: losses and memory of adversarial training, streams of unpaired patches, the quality gate."""

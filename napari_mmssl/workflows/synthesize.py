@@ -1,0 +1,198 @@
+"""Train generators between two modalities, and compare what they make with what is real."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case, ScanFile
+from napari_mmssl.cohorts.prepare import PreparedCase, prepare_case
+from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.cohorts.synthetic import refuse_synthetic
+from napari_mmssl.config import as_table
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.metrics.image_similarity import psnr, ssim_map
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.synthesis_settings import SynthesisSettings
+from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.image_files import read_header
+from napari_mmssl.workflows.material import Material, gather, thick_slices
+from napari_mmssl.workflows.running import (
+    Interruption,
+    Listener,
+    ignore,
+    provenance,
+    set_threads,
+    starting,
+    telling_progress,
+)
+
+if TYPE_CHECKING:
+    from napari_mmssl.training.translating import Groups
+
+
+def train_generators(
+    settings: SynthesisSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    listener: Listener = ignore,
+    interruption: Interruption | None = None,
+) -> RunFolder:
+    """Train into the run folder ``out`` and return it; arguments and errors as in ``pretrain``.
+
+    Raises
+    ------
+    ConfigError
+        If nobody has the modalities that the method needs, or one of them is synthetic itself.
+    """
+    wanted = settings.data.model_copy(update={"modalities": (settings.source, settings.target), "synthetic": "all"})
+    paired = settings.method == "paired"
+    material = gather(settings.cohort, wanted, settings.seed, labelled=False, one_grid=paired)
+    refuse_synthetic((*material.train, *material.validation))
+    settings = material.settle(settings)
+    with starting(out, "synthesis", as_table(settings), resume=resume) as run:
+        from napari_mmssl.training.cycle_translation import CycleTranslation
+        from napari_mmssl.training.device import choose_device
+        from napari_mmssl.training.loop import Loop
+        from napari_mmssl.training.paired_translation import PairedTranslation
+
+        set_threads()
+        device = choose_device(settings.device)
+        tell = telling_progress(run, listener, len(material.train) + len(material.validation))
+        train = _groups(material, material.train, settings, tell)
+        validation = _groups(material, material.validation, settings, tell)
+        _check(train, settings)
+        kind = PairedTranslation if paired else CycleTranslation
+        thick = thick_slices(material.spacing_mm)
+        trainee = kind(settings, train, validation, _references(train, settings), thick, device)
+        run.write_provenance(provenance(material, parents=[]) | {"device": str(device)})
+        for event in Loop(run, trainee, settings, device, interruption or Interruption()).events(resume=resume):
+            listener(event)
+    return run
+
+
+def _groups(material: Material, cases: Sequence[Case], settings: SynthesisSettings, tell: Any) -> "Groups":
+    """Prepare each modality for itself: of unregistered scans, each is a patch of its own."""
+    from napari_mmssl.training.translating import Groups
+
+    def prepared(names: tuple[str, ...], chosen: Sequence[Case]) -> list[PreparedCase]:
+        only = [Case(case.id, case.subject, {name: case.modalities[name] for name in names}) for case in chosen]
+        return material.prepare(only, with_label=False, progress=tell)
+
+    source, target = settings.source, settings.target
+    with_both = [case for case in cases if _same_grid(case, source, target)]
+    both = prepared((source, target), with_both)
+    if settings.method == "paired":
+        return Groups((), (), both)
+    return Groups(
+        prepared((source,), [case for case in cases if source in case.modalities]),
+        prepared((target,), [case for case in cases if target in case.modalities]),
+        both,
+    )
+
+
+def _same_grid(case: Case, one: str, other: str) -> bool:
+    scans = case.modalities
+    return one in scans and other in scans and scans[one].geometry.same_grid(scans[other].geometry)
+
+
+def _check(train: "Groups", settings: SynthesisSettings) -> None:
+    source, target = settings.source, settings.target
+    if settings.method == "paired":
+        if not train.both:
+            raise ConfigError(
+                f"no training subject has both {source} and {target}; take --method cycle, which asks nobody for both"
+            )
+        return
+    for name, cases in ((source, train.source), (target, train.target)):
+        if not cases:
+            raise ConfigError(f"no training subject has {name}; choose another cohort, or a smaller data.test_share")
+
+
+def _references(train: "Groups", settings: SynthesisSettings) -> dict[str, Any]:
+    from napari_mmssl.synthesis.quality import draw_reference
+
+    references = {}
+    for name, cases in ((settings.source, train.source or train.both), (settings.target, train.target or train.both)):
+        bodies = [np.asarray(case.volumes[case.modalities.index(name)])[case.foreground] for case in cases]
+        references[name] = draw_reference(bodies)
+    return references
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A real and a synthetic volume side by side.
+
+    Parameters
+    ----------
+    real, synthetic
+        z-scores ``(z, y, x)``, 0 outside the body.
+    error
+        ``|synthetic - real|``, in standard deviations.
+    similarity
+        Structural similarity round each voxel.
+    geometry
+        Where all of them lie.
+    regions
+        Region (``body``, and each class of the label map) to ``ssim``, ``psnr_db``, ``mean_error`` and ``volume_ml``.
+    """
+
+    real: np.ndarray
+    synthetic: np.ndarray
+    error: np.ndarray
+    similarity: np.ndarray
+    geometry: Geometry
+    regions: Mapping[str, Mapping[str, float]]
+
+
+def compare_volumes(real: Path, synthetic: Path, label: Path | None = None) -> Comparison:
+    """Compare what a generator made with the real scan of the same person.
+
+    Parameters
+    ----------
+    real, synthetic
+        Files of one grid.
+    label
+        A label map on the same grid, for numbers by region.
+
+    Raises
+    ------
+    GeometryError
+        If they lie on different grids.
+    ConfigError
+        If ``synthetic`` does not say that it is synthetic, or ``real`` does.
+    """
+    files = {"real": _scan(real), "synthetic": _scan(synthetic)}
+    if files["real"].synthetic or not files["synthetic"].synthetic:
+        raise ConfigError(f"'{real}' must be a real volume and '{synthetic}' one that is marked as synthetic")
+    map_file = None if label is None else _scan(label)
+    case = prepare_case(Case("comparison", "comparison", files, map_file), None)
+    from napari_mmssl.synthesis.quality import DATA_RANGE
+
+    first, second = case.volumes
+    similarity = ssim_map(first, second, DATA_RANGE)
+    error = np.abs(second - first)
+    masks = {"body": np.asarray(case.foreground)}
+    if map_file is not None and case.label is not None:
+        names = {one.value: one.name for one in read_label(map_file).classes}
+        values = [int(value) for value in np.unique(case.label) if value != 0]
+        masks |= {names.get(value, f"label {value}"): case.label == value for value in values}
+    regions = {
+        name: {
+            "ssim": float(similarity[mask].mean()),
+            "psnr_db": psnr(second, first, DATA_RANGE, mask),
+            "mean_error": float(error[mask].mean()),
+            "volume_ml": float(np.count_nonzero(mask)) * case.geometry.voxel_ml,
+        }
+        for name, mask in masks.items()
+        if mask.any()
+    }
+    return Comparison(first, second, error, similarity.astype(np.float32), case.geometry, regions)
+
+
+def _scan(path: Path) -> ScanFile:
+    header = read_header(path)
+    return ScanFile(path, header.geometry, synthetic=header.synthetic, passed_gate=header.passed_gate)
