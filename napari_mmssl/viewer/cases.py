@@ -71,6 +71,14 @@ class CasesWidget(Panel):
         self._about_case.setText(f"reading '{case.id}' ...")
         self._ahead.want([case])
 
+    def cases(self) -> list[Case]:
+        """Return the cases in the list, as it is filtered and sorted."""
+        return self._list.cases()
+
+    def is_ready(self, case: Case) -> bool:
+        """Whether ``case`` was read ahead and would be shown at once."""
+        return self._ahead.has(case)
+
     def step(self, by: int) -> None:
         """Open the case ``by`` rows on in the list as it is filtered; nothing happens at the ends."""
         case = self._list.neighbour(self._wanted or self.session.case, by)

@@ -35,7 +35,7 @@ class Origin:
     geometry
         Grid of the *file*, in its own axis order.
     path
-        The file, if there is one.
+        The file, or the folder of a DICOM series, if there is one.
     case
         Id of the case it belongs to.
     role
@@ -44,6 +44,8 @@ class Origin:
         Whether a network made it.
     classes
         What the values of a label map mean.
+    series_uid
+        Which DICOM series of ``path`` it is.
     """
 
     geometry: Geometry
@@ -52,16 +54,23 @@ class Origin:
     role: str | None = None
     synthetic: bool = False
     classes: tuple[LabelClass, ...] = ()
+    series_uid: str | None = None
 
 
 def image_layer(
-    volume: Volume, name: str, *, path: Path | None = None, case: str | None = None, role: str | None = None
+    volume: Volume,
+    name: str,
+    *,
+    path: Path | None = None,
+    case: str | None = None,
+    role: str | None = None,
+    series_uid: str | None = None,
 ) -> LayerTuple:
     """Return ``volume`` as an image layer in its true place.
 
     A synthetic volume says so in its name and is not shown in grey, so that nobody takes it for a scan.
     """
-    origin = Origin(volume.geometry, path, case, role, volume.synthetic)
+    origin = Origin(volume.geometry, path, case, role, volume.synthetic, series_uid=series_uid)
     state = _common_state(origin, f"{name} (synthetic)" if volume.synthetic else name) | {
         "contrast_limits": contrast_limits(volume.array),
         "colormap": "magma" if volume.synthetic else "gray",

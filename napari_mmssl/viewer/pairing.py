@@ -70,7 +70,7 @@ class PairingDialog(QDialog):
     def _words(self) -> QLabel:
         words = QLabel(
             "Double-click a cell to correct it. Role: modality, label, or left_out for files that are not used. "
-            "What is saved is a manifest, a table that Cases and the command line open like a folder. No scan is changed."
+            "What is saved is a manifest, a table that Cases and the command line open like a folder; no scan changes."
         )
         words.setWordWrap(True)
         return words

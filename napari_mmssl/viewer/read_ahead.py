@@ -31,6 +31,10 @@ class ReadAhead:
         self._reading.clear()
         self._wanted.clear()
 
+    def has(self, case: Case) -> bool:
+        """Whether ``case`` has been read."""
+        return case.id in self._kept
+
     def take(self, case: Case) -> Opened | None:
         """Return ``case`` if it has been read, and forget it: its arrays belong to the layers now."""
         return self._kept.pop(case.id, None)

@@ -10,7 +10,16 @@ from napari_mmssl.tasks.convention_choice import choose
 from napari_mmssl.viewer.layers import LayerTuple, image_layer, labels_layer, values_in
 from napari_mmssl.viewer.placing import NOTABLE_TILT_DEG
 from napari_mmssl.volumes.geometry import Geometry
-from napari_mmssl.volumes.image_files import classes_file, read_header, read_label_map, read_volume, stem
+from napari_mmssl.volumes.header import Header
+from napari_mmssl.volumes.image_files import (
+    NotAVolumeError,
+    classes_file,
+    read_header,
+    read_label_map,
+    read_label_map_and_header,
+    read_volume,
+    stem,
+)
 from napari_mmssl.volumes.volume import LabelMap
 
 #: A series of more volumes than this is opened in part, and a sentence says so.
@@ -48,7 +57,9 @@ def read_case(case: Case, layout: str = "") -> Opened:
         except MmsslError as error:
             problems.append(str(error))
             continue
-        layers.append(image_layer(volume, f"{name} · {case.id}", path=scan.path, case=case.id, role=name))
+        said = f"{name} · {case.id}"
+        uid = scan.series_uid
+        layers.append(image_layer(volume, said, path=scan.path, case=case.id, role=name, series_uid=uid))
         grids[name] = volume.geometry
     if case.label is not None:
         try:
@@ -60,7 +71,9 @@ def read_case(case: Case, layout: str = "") -> Opened:
 
 
 def read_file(path: Path) -> Opened:
-    """Read one file: a label map if its name and its values say so, one image layer per channel otherwise.
+    """Read one file: a label map if it says so, or its name and values do; one image layer per channel otherwise.
+
+    Segments that overlap, as DICOM's may, become a layer each.
 
     Raises
     ------
@@ -70,6 +83,8 @@ def read_file(path: Path) -> Opened:
     header = read_header(path)
     name = stem(path)
     notes = list(tilt_notes({name: header.geometry}))
+    if header.classes and header.channels is None:
+        return _segments(path, name, header, notes)
     label_map = _as_label_map(path) if header.channels is None else None
     if label_map is not None:
         return Opened((labels_layer(label_map, name, path=path, role=None),), tuple(notes))
@@ -80,6 +95,26 @@ def read_file(path: Path) -> Opened:
         notes.append(f"'{path.name}' holds {header.channels} volumes; the first {shown} are shown")
     layers = [image_layer(read_volume(path, channel), f"{name} [{channel}]", path=path) for channel in range(shown)]
     return Opened(tuple(layers), tuple(notes))
+
+
+def _segments(path: Path, name: str, header: Header, notes: list[str]) -> Opened:
+    """Read a file that names its own classes."""
+    try:
+        label_map, read = read_label_map_and_header(path)
+        return Opened((labels_layer(label_map, name, path=path, role=None),), (*notes, *read.notes))
+    except NotAVolumeError:
+        # They overlap; each by itself does not.
+        pass
+    layers = []
+    for n, one in enumerate(header.classes[:MOST_CHANNELS]):
+        label_map, read = read_label_map_and_header(path, n)
+        alone = replace(label_map, classes=(one,))
+        layers.append(labels_layer(alone, f"{name} [{one.name}]", path=path, role=None))
+        notes += read.notes
+    said = f"the {len(header.classes)} segments of '{path.name}' overlap and are shown as layers of their own"
+    if len(header.classes) > MOST_CHANNELS:
+        said = f"{said}, the first {MOST_CHANNELS} of them"
+    return Opened(tuple(layers), (said, *dict.fromkeys(notes)))
 
 
 def with_known_classes(label_map: LabelMap, layout: str, case: Case) -> LabelMap:

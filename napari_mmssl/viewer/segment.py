@@ -11,17 +11,18 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.viewer.case_view import CaseView, mark_saved
 from napari_mmssl.viewer.following import Update, progress_words
-from napari_mmssl.viewer.layers import complete_classes, labels_layer, origin_of, to_label_map
+from napari_mmssl.viewer.layers import complete_classes, labels_layer, origin_of
 from napari_mmssl.viewer.legend import LegendTable, class_volumes
 from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import data_folder, free_folder, runs_folder
 from napari_mmssl.viewer.run_monitor import Launch, RunMonitor
 from napari_mmssl.viewer.training_form import weights_problem
-from napari_mmssl.volumes.image_files import read_label_map, write_label_map
+from napari_mmssl.viewer.writers import PREDICTION_ROLE, save_labels
+from napari_mmssl.volumes.image_files import read_label_map
 from napari_mmssl.volumes.volume import LabelMap
 from napari_mmssl.workflows.launch import start
 
-ROLE = "prediction"
+ROLE = PREDICTION_ROLE
 _NO_WEIGHTS = (
     "No trained weights yet: fine-tune some in the Train widget, choose the run folder of a fine-tuning above, or run "
     "<code>mmssl demo</code>, which leaves some in <code>demo/finetune_pretrained</code>."
@@ -87,13 +88,13 @@ class SegmentWidget(Panel):
                 scan.path.resolve() for scan in self._predicted.modalities.values()
             }:
                 raise MmsslError(f"'{path}' is the scan itself and scans are never changed; choose another name")
-            write_label_map(path, to_label_map(data, state))
+            notes = save_labels(path, data, state)
         except MmsslError as error:
             self._say(str(error))
             show_error(str(error))
             return
         mark_saved(self.layer)
-        self._say(f"saved: {path}")
+        self._say("; ".join((f"saved: {path}", *notes)))
 
     def removed(self) -> None:
         """Leave a prediction at work to itself and say so."""
@@ -143,8 +144,8 @@ class SegmentWidget(Panel):
             QPushButton("Save as..."), "save", "Save the label map, as corrected, in the space of the scan"
         )
         self._save.clicked.connect(self._ask_save)
-        self._suffix = self.part(QComboBox(), "file_format", "File format")
-        self._suffix.addItems([".nii.gz", ".nrrd", ".mha", ".nii"])
+        self._suffix = self.part(QComboBox(), "file_format", "File format; .dcm: DICOM segmentation")
+        self._suffix.addItems([".nii.gz", ".nrrd", ".mha", ".nii", ".dcm"])
         row = QHBoxLayout()
         row.addWidget(self._save, 1)
         row.addWidget(self._suffix)

@@ -5,13 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from napari import current_viewer
+from napari.utils.notifications import show_info
 
 from napari_mmssl.errors import GeometryError, WriteError
 from napari_mmssl.viewer.layers import METADATA_KEY, LayerTuple, Origin, to_label_map, to_volume
-from napari_mmssl.volumes.image_files import classes_file, write_label_map, write_volume
+from napari_mmssl.volumes.image_files import (
+    DICOM_SUFFIXES,
+    classes_file,
+    holds_classes,
+    write_label_map,
+    write_volume,
+)
+from napari_mmssl.volumes.reindex import same_voxels
+from napari_mmssl.volumes.volume import LabelMap
 
 #: Labels layers that show the same array a second time; see ``case_view``.
 COPY_ROLE = "label copy"
+#: Labels layers that a network drew.
+PREDICTION_ROLE = "prediction"
 
 
 def write_image(path: str, data: Any, state: dict[str, Any]) -> list[str]:
@@ -32,7 +43,9 @@ def write_image(path: str, data: Any, state: dict[str, Any]) -> list[str]:
 
 
 def write_labels(path: str, data: Any, state: dict[str, Any]) -> list[str]:
-    """Write a labels layer to ``path`` in the space of its scan, and its classes beside it.
+    """Write a labels layer to ``path`` in the space of its scan, and its classes into it or beside it.
+
+    A name that ends in ``.dcm`` makes a DICOM segmentation of the series that is open under the layer.
 
     Raises
     ------
@@ -40,11 +53,32 @@ def write_labels(path: str, data: Any, state: dict[str, Any]) -> list[str]:
         As :func:`write_image`.
     """
     target = Path(path)
+    for note in save_labels(target, data, state):
+        show_info(note)
+    beside = classes_file(target)
+    return [path, str(beside)] if not holds_classes(target) and beside.is_file() else [path]
+
+
+def save_labels(target: Path, data: Any, state: dict[str, Any]) -> tuple[str, ...]:
+    """Write a labels layer as :func:`write_labels` does; return what a person should know.
+
+    Raises
+    ------
+    WriteError, GeometryError
+        As :func:`write_image`, and if no DICOM series lies under a layer that is to become a DICOM segmentation.
+    """
+    from napari_mmssl.workflows.segmentation_export import SEGMENTATION_SUFFIX, save_segmentation
+
     open_layers = _open_layers()
     _protect_scans(target, open_layers)
-    write_label_map(target, to_label_map(data, state, open_layers))
-    beside = classes_file(target)
-    return [path, str(beside)] if beside.is_file() else [path]
+    labels = to_label_map(data, state, open_layers)
+    if target.suffix.lower() != SEGMENTATION_SUFFIX:
+        write_label_map(target, labels)
+        return ()
+    own = (state.get("metadata") or {}).get(METADATA_KEY)
+    case, role = (own.case, own.role) if isinstance(own, Origin) else (None, None)
+    path, series_uid = _series_under(target, labels, case, open_layers)
+    return save_segmentation(labels, target, path, series_uid, automatic=role == PREDICTION_ROLE)
 
 
 def write_case(path: str, layers: list[LayerTuple]) -> list[str]:
@@ -71,6 +105,25 @@ def write_case(path: str, layers: list[LayerTuple]) -> list[str]:
     for name, label_map in maps.items():
         write_label_map(folder / name, label_map)
     return [str(folder / name) for name in (*images, *maps)]
+
+
+def _series_under(
+    target: Path, labels: LabelMap, case: str | None, open_layers: list[LayerTuple]
+) -> tuple[Path, str | None]:
+    """Return folder and UID of the DICOM series whose slices ``labels`` lie on: of its own case, if that has one."""
+    origins = [(state.get("metadata") or {}).get(METADATA_KEY) for _, state, kind in open_layers if kind == "image"]
+    series = [one for one in origins if isinstance(one, Origin) and one.path is not None and _is_dicom(one.path)]
+    for origin in sorted(series, key=lambda one: one.case != case):
+        if origin.path is not None and same_voxels(labels.geometry, origin.geometry):
+            return origin.path, origin.series_uid
+    raise WriteError(
+        f"cannot write '{target}': a DICOM segmentation refers to the series it was drawn on, and none with its grid "
+        "is open; open it, or save as .nii.gz and use 'mmssl convert FILE NAME.dcm --reference SERIES'"
+    )
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in DICOM_SUFFIXES
 
 
 def _open_layers() -> list[LayerTuple]:
