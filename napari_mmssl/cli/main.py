@@ -12,6 +12,7 @@ from napari_mmssl.errors import MmsslError
 #: ``add_arguments(parser)`` and ``run(args) -> int`` and imports what computes only inside ``run``.
 COMMANDS = (
     "inspect",
+    "align",
     "pretrain",
     "finetune",
     "predict",
