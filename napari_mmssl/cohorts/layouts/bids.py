@@ -35,7 +35,7 @@ def bids(root: Path) -> Recognised | None:
     """Recognise folders ``sub-*`` with BIDS' own folders, ``anat`` or ``dwi``, in them."""
     if root.is_file():
         return None
-    people = _people(root)
+    people = _people(root) or _people(root / "rawdata")
     if not people or not any(_has_datatype(folder) for folder in people):
         return None
     images, others = _by_session(path for folder in people for path in files_below(folder, 4))
@@ -62,7 +62,7 @@ def _people(root: Path) -> list[Path]:
     if _PERSON.fullmatch(root.resolve().name) and not any(_PERSON.fullmatch(name) for name in names_in(root)):
         return [root]
     if not any(name.lower().startswith("sub-") for name in names_in(root)):
-        return []
+        return []  # also where there is no such folder
     return [folder for folder in folders_in(root) if _PERSON.fullmatch(folder.name)]
 
 
