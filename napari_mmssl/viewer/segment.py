@@ -17,7 +17,7 @@ from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.places import data_folder, free_folder, runs_folder
 from napari_mmssl.viewer.run_monitor import Launch, RunMonitor
 from napari_mmssl.viewer.training_form import weights_problem
-from napari_mmssl.viewer.writers import PREDICTION_ROLE, save_labels
+from napari_mmssl.viewer.writers import PREDICTION_ROLE, layers_of, save_labels
 from napari_mmssl.volumes.image_files import read_label_map
 from napari_mmssl.volumes.volume import LabelMap
 from napari_mmssl.workflows.launch import start
@@ -88,7 +88,7 @@ class SegmentWidget(Panel):
                 scan.path.resolve() for scan in self._predicted.modalities.values()
             }:
                 raise MmsslError(f"'{path}' is the scan itself and scans are never changed; choose another name")
-            notes = save_labels(path, data, state)
+            notes = save_labels(path, data, state, layers_of(self.viewer))
         except MmsslError as error:
             self._say(str(error))
             show_error(str(error))

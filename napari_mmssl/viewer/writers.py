@@ -53,14 +53,14 @@ def write_labels(path: str, data: Any, state: dict[str, Any]) -> list[str]:
         As :func:`write_image`.
     """
     target = Path(path)
-    for note in save_labels(target, data, state):
+    for note in save_labels(target, data, state, _open_layers()):
         show_info(note)
     beside = classes_file(target)
     return [path, str(beside)] if not holds_classes(target) and beside.is_file() else [path]
 
 
-def save_labels(target: Path, data: Any, state: dict[str, Any]) -> tuple[str, ...]:
-    """Write a labels layer as :func:`write_labels` does; return what a person should know.
+def save_labels(target: Path, data: Any, state: dict[str, Any], open_layers: list[LayerTuple]) -> tuple[str, ...]:
+    """Write a labels layer as :func:`write_labels` does, among ``open_layers``; return what a person should know.
 
     Raises
     ------
@@ -69,7 +69,6 @@ def save_labels(target: Path, data: Any, state: dict[str, Any]) -> tuple[str, ..
     """
     from napari_mmssl.workflows.segmentation_export import SEGMENTATION_SUFFIX, save_segmentation
 
-    open_layers = _open_layers()
     _protect_scans(target, open_layers)
     labels = to_label_map(data, state, open_layers)
     if target.suffix.lower() != SEGMENTATION_SUFFIX:
@@ -126,10 +125,14 @@ def _is_dicom(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in DICOM_SUFFIXES
 
 
-def _open_layers() -> list[LayerTuple]:
-    viewer = current_viewer()
+def layers_of(viewer: Any) -> list[LayerTuple]:
+    """Return our layers of ``viewer``; none if there is no viewer."""
     layers = [] if viewer is None else [layer for layer in viewer.layers if METADATA_KEY in layer.metadata]
     return [layer.as_layer_data_tuple() for layer in layers]
+
+
+def _open_layers() -> list[LayerTuple]:
+    return layers_of(current_viewer())
 
 
 def _protect_scans(target: Path, layers: list[LayerTuple]) -> None:
