@@ -159,7 +159,7 @@ def check_one_grid(case: Case, *, with_label: bool = True) -> None:
         if not one.same_grid(other):
             raise GeometryError(
                 f"case '{case.id}': '{name}' has {_grid_words(other)}, '{first}' has {_grid_words(one)}; "
-                "resample them to one grid first"
+                f"put them on one grid first: mmssl align FOLDER --to {first if first != 'label' else name} --out DIR"
             )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_mmssl.cohorts.case import Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.cohorts.synthetic import refuse_synthetic
 from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadError
 from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.metrics.surface_distance import percentile_95, share_within, surface_distances_mm
@@ -131,6 +132,7 @@ def evaluate(
         raise ReadError(f"'{predictions}' holds values of whole cases and no label maps")
     cohort = find_cohort(folder)
     pairs, notes = _pair_up(predictions, cohort)
+    refuse_synthetic(cohort.case(pair.case_id) for pair in pairs)
     convention, reason = _find_convention(record, regions, cohort, pairs)
     notes += [reason] if reason else []
     if record is None:
@@ -260,7 +262,7 @@ def _compare(pair: Pair, convention: LabelConvention, tolerance_mm: float) -> tu
         raise GeometryError(
             f"prediction '{pair.prediction}' ({_grid(prediction)}) and reference '{pair.reference.path}' "
             f"({_grid(reference)}) are not on the same grid; predict from the scans this reference was drawn on, "
-            "or resample one of them"
+            "or take it back from an aligned cohort: mmssl align PREDICTIONS --back ALIGNED --out DIR"
         )
     indices = []
     for label_map, path in ((prediction, pair.prediction), (reference, pair.reference.path)):
