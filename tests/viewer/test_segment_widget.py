@@ -17,7 +17,7 @@ from napari_mmssl.volumes.volume import LabelClass
 @pytest.fixture
 def weights(tmp_path):
     (tmp_path / "fine" / "weights").mkdir(parents=True)
-    write_card(tmp_path / "fine" / "weights", {"kind": "finetune"})
+    write_card(tmp_path / "fine" / "weights", {"kind": "finetune", "task": "segmentation"})
     return tmp_path / "fine"
 
 
