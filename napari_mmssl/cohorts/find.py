@@ -99,6 +99,9 @@ def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving
     try:
         header = read_header(file.path)
         problem = _channel_problem(name, file, header)
+    except OSError as error:  # a name in a list that no disk can have
+        findings.append(Finding("unreadable", f"{name} is left out: {(error.strerror or str(error)).lower()}"))
+        return None
     except MmsslError as error:
         if not forgiving:
             raise

@@ -117,7 +117,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                 "'mmssl inspect FOLDER --save-manifest FILE' and correct that"
             )
         return [
-            {str(name).strip(): cell.strip() for name, cell in row.items() if name and isinstance(cell, str)}
+            {name.strip(): _tidy(name, cell) for name, cell in row.items() if name and isinstance(cell, str)}
             for row in reader
         ]
     except csv.Error as error:
@@ -232,7 +232,12 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
     plain = all(isinstance(cell, str | int | float | None) for row in rows for cell in row.values())
     if len(rows) < len(data["rows"]) or not plain:
         raise LayoutError(f"'{path}' is damaged: a row is no table of plain values")
-    return [{str(key): cell.strip() if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows]
+    return [{key: _tidy(key, cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows]
+
+
+def _tidy(name: str, cell: str) -> str:
+    """Return a cell without blanks around it, and without line breaks but in a path, which may have them."""
+    return cell.strip() if name.strip() == "path" else " ".join(cell.split())
 
 
 def _read_text(path: Path) -> str:

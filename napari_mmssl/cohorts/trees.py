@@ -12,6 +12,14 @@ from napari_mmssl.volumes.image_files import is_image, stem
 DEEPEST = 8
 
 
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder; a name that no disk can have, as a list may hold it, is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def names_in(folder: Path) -> list[str]:
     """Return the names of what lies in ``folder``, sorted, hidden things left out; none if it cannot be listed."""
     try:

@@ -11,6 +11,7 @@ from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.manifest_file import FORMAT, LEFT_OUT, ROLES, SUFFIXES, clinical_of, label_names_of, read_rows
 from napari_mmssl.cohorts.modalities import canonical
 from napari_mmssl.cohorts.series_folder import open_pictures, open_series
+from napari_mmssl.cohorts.trees import is_folder
 from napari_mmssl.errors import LayoutError
 from napari_mmssl.volumes.dicom_series import DicomSeries
 
@@ -103,7 +104,7 @@ def _open(
 ) -> tuple[FoundFile | None, DicomSeries | None, list[Finding]]:
     path, channel = base / str(row["path"]), _channel(row, case)
     why = str(row.get("reason") or "")
-    if path.is_dir():
+    if is_folder(path):
         return open_series(path, what, str(row.get("series_uid") or "") or None, channel, why)
     return FoundFile(path, channel, why=why), None, []
 
