@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayou
 from napari_mmssl.viewer.curve_values import Curve, curves_in, is_score, short_names
 from napari_mmssl.viewer.lines_plot import LinesPlot
 
-SMOOTHINGS = {"as it is": 1, "10 steps": 10, "50 steps": 50, "200 steps": 200}
+SMOOTHINGS = {"each step": 1, "10 steps": 10, "50 steps": 50, "200 steps": 200}
 
 
 class CurvesView(QWidget):
@@ -53,16 +53,18 @@ class CurvesView(QWidget):
 
 def plot_controls(plot: LinesPlot) -> QHBoxLayout:
     """Return a row with the smoothing and the scale of ``plot``."""
-    smoothing, log = QComboBox(), QCheckBox("log scale")
+    smoothing, log = QComboBox(), QCheckBox("log")
     smoothing.setObjectName("smoothing")
     smoothing.setToolTip("Draw the mean over so many steps; the values themselves stay faintly behind it")
     smoothing.addItems(list(SMOOTHINGS))
+    smoothing.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    smoothing.setMinimumContentsLength(4)
     smoothing.currentTextChanged.connect(lambda words: plot.set_smoothing(SMOOTHINGS[words]))
     log.setObjectName("log_scale")
     log.setToolTip("Draw the logarithm of the losses; what is not above 0 is left out")
     log.toggled.connect(plot.set_log)
     row = QHBoxLayout()
-    row.addWidget(QLabel("smoothed over"))
+    row.addWidget(QLabel("mean of"))
     row.addWidget(smoothing, 1)
     row.addWidget(log)
     return row

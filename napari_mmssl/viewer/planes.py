@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_mmssl.viewer.anatomy import PLANES, position_words
@@ -25,6 +25,9 @@ from napari_mmssl.viewer.writers import COPY_ROLE
 #: What a person changes on a layer that changes what is drawn here.
 _LAYER_EVENTS = ("visible", "opacity", "blending", "contrast_limits", "gamma", "colormap", "data", "set_data", "scale")
 
+#: After which the dock has its size.
+_OPENED_MS = 150
+
 
 class PlanesWidget(QWidget):
     """Three linked planes of what the viewer shows; in a wide dock side by side, in a high one under each other."""
@@ -39,6 +42,11 @@ class PlanesWidget(QWidget):
         self._draw()
         self._listen()
         self.refresh()
+        # The large view gets lower when this dock opens; what it shows is fitted into it once that has happened.
+        self._fit = QTimer(self)
+        self._fit.setSingleShot(True)
+        self._fit.timeout.connect(self.viewer.reset_view)
+        self._fit.start(_OPENED_MS)
 
     def refresh(self, event: Any = None) -> None:
         """Draw what the viewer shows now."""

@@ -48,7 +48,7 @@ class PuzzleControls:
         self._solved.setValue(len(puzzle.perm))
         details = puzzle.picture.details
         self._temperature.setValue(_slider_of(float(details.get("temperature", 0.5))))
-        self._rounds.setValue(int(details.get("rounds", 20)))
+        self._rounds.setValue(int(details.get("rounds") or 20))
         self._palette.setText(palette_words(details))
         self.matrices.show_matrix(0, as_matrix(puzzle.perm))
         self._show_soft()

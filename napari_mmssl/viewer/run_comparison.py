@@ -24,6 +24,8 @@ class RunComparison(QWidget):
         self._quantity = QComboBox()
         self._quantity.setObjectName("quantity")
         self._quantity.setToolTip("What is compared")
+        self._quantity.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._quantity.setMinimumContentsLength(8)
         self._quantity.currentIndexChanged.connect(self._draw)
         row = QHBoxLayout()
         row.addWidget(QLabel("compare"))

@@ -30,6 +30,8 @@ from napari_mmssl.viewer.workspace import open_dock
 
 #: How often folders are looked through while the table is seen.
 _EVERY_MS = 3000
+#: Of the first column, in pixels.
+_NAME_WIDTH = 190
 _NOTHING = (
     "No run in this folder yet. Runs that are started in the Train widget come here; choose another folder to see "
     "those of the command line or of another machine."
@@ -129,6 +131,10 @@ class RunsWidget(Panel):
         self._view.verticalHeader().setDefaultSectionSize(24)
         self._view.horizontalHeader().setResizeContentsPrecision(50)
         self._view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # Names are long and begin alike; their ends tell them apart, and the best value should be seen too.
+        self._view.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        self._view.horizontalHeader().resizeSection(0, _NAME_WIDTH)
+        self._view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self._view.setMinimumHeight(120)
         self._view.selectionModel().selectionChanged.connect(self._chosen)
         self._table.modelReset.connect(self._refresh)
@@ -162,7 +168,7 @@ class RunsWidget(Panel):
         cancel.confirmed.connect(lambda: self.order("cancel"))
         grid = QGridLayout()
         for n, button in enumerate(self._buttons.values()):
-            grid.addWidget(button, n // 3, n % 3)
+            grid.addWidget(button, n // 2, n % 2)
         self.column.addLayout(grid)
 
     # -- following ----------------------------------------------------------------------------

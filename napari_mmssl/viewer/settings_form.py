@@ -12,6 +12,8 @@ from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.training_sections import Section, Setting
 
 _UNSET = "unset"
+#: In pixels; three numbers in brackets fit.
+_FIELD_WIDTH = 120
 
 
 class SettingsForm(QCollapsible):
@@ -31,6 +33,8 @@ class SettingsForm(QCollapsible):
         self._column = QVBoxLayout(self._inner)
         self._column.setContentsMargins(0, 0, 0, 0)
         self.addWidget(self._inner)
+        for layout in (self.layout(), self.content().layout()):
+            layout.setContentsMargins(0, 0, 0, 0)
         self._body: QWidget | None = None
 
     def show_sections(self, sections: Sequence[Section]) -> None:
@@ -61,7 +65,6 @@ class SettingsForm(QCollapsible):
 
     def _form(self, section: Section) -> QFormLayout:
         form = QFormLayout()
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for setting in section.settings:
             field = _Field(self._panel, setting)
@@ -90,7 +93,10 @@ class _Field(QObject):
         super().__init__()
         self._before = _words(setting.value)
         self.label = QLabel(setting.title)
+        self.label.setWordWrap(True)
         self.widget = panel.part(self._make(setting), setting.key, _help(setting))
+        # A long label wraps rather than squeezing the value.
+        self.widget.setMinimumWidth(_FIELD_WIDTH)
         # It goes with its widget.
         self.setParent(self.widget)
 

@@ -30,8 +30,6 @@ class ViewControls:
         self._panel, self._view, self._viewer = panel, view, panel.viewer
         self._draw_planes()
         self._draw_arrangement()
-        self._position = panel.text("cursor_position")
-        self._position.setToolTip("Scanner position under the mouse, true also for tilted scans")
         panel.listen(self._viewer.cursor.events.position, self._say_position)
 
     def case_shown(self) -> None:
@@ -86,11 +84,13 @@ class ViewControls:
         )
         self._window.addItems([AUTOMATIC, *PERCENTILES, *(f"CT {name}" for name in CT_WINDOWS)])
         self._window.currentTextChanged.connect(self.apply_window)
-        row = QHBoxLayout()
-        row.addWidget(beside)
-        row.addWidget(convention, 1)
-        row.addWidget(self._window, 1)
-        panel.column.addLayout(row)
+        self._position = panel.text("cursor_position")
+        self._position.setToolTip("Scanner position under the mouse, true also for tilted scans")
+        for first, second in ((beside, self._window), (self._position, convention)):
+            row = QHBoxLayout()
+            row.addWidget(first, 1)
+            row.addWidget(second, 1)
+            panel.column.addLayout(row)
 
     # -- doing --------------------------------------------------------------------------------
 
