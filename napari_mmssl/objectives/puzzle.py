@@ -23,7 +23,9 @@ class PuzzleSettings(TileSettings):
     """Settings of the multimodal puzzle."""
 
     temperature: float = Field(0.5, gt=0, le=10, title="Temperature", description="Towards 0: a hard permutation")
-    rounds: int = Field(20, ge=1, le=1000, title="Sinkhorn rounds", description="Row and column normalisations")
+    rounds: int = Field(
+        20, ge=0, le=1000, title="Sinkhorn rounds", description="Row and column normalisations; 0 goes on to the limit"
+    )
     gumbel_noise: float = Field(0.0, ge=0, le=5, title="Gumbel noise", description="Noise on the scores; 0 is off")
     reconstruction_weight: float = Field(1.0, ge=0, title="Weight of the picture error (the paper's loss)")
     matching_weight: float = Field(
@@ -86,7 +88,9 @@ class Puzzle(Objective[PuzzleSettings]):
         """Return the picture error and the matching loss, with tile accuracy and friends as metrics."""
         puzzles: Puzzles = views.memory
         scores = self.scores(puzzles, features)
-        soft = soft_permutation(self._with_noise(scores, batch), self.settings.temperature, self.settings.rounds)
+        soft = soft_permutation(
+            self._with_noise(scores, batch), self.settings.temperature, self.settings.rounds or None
+        )
         truth = _true_matrices(puzzles.draws, scores)
         weight = puzzles.counted.float()
         weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N) over places

@@ -114,7 +114,7 @@ def picture_puzzle(
     wrong = _wrong_places(draw.perm, matched, body)
     counted = body[draw.perm]
     accuracy = float((matched == draw.perm)[counted].mean()) if counted.any() else None
-    soft = np.asarray(soft_permutation(scores.astype(np.float64), temperature, rounds))
+    soft = np.asarray(soft_permutation(scores.astype(np.float64), temperature, rounds or None))
     solved = lay_out(shuffle(tiles, invert(matched)), grid, shape)
     wrong_tiles = lay_out(_filled(wrong.astype(np.int64), shape, grid, jitter), grid, shape)
     said = "no tile shows the body" if accuracy is None else f"{accuracy:.0%} of the tiles with body are right"

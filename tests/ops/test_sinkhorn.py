@@ -87,6 +87,61 @@ def test_numpy_and_torch_agree():
     np.testing.assert_array_equal(match_tiles(torch.from_numpy(scores)), match_tiles(scores))
 
 
+@given(seed=seeds, n=st.integers(1, 30), temperature=st.sampled_from([0.1, 0.3, 1.0]))
+def test_the_limit_is_doubly_stochastic(seed, n, temperature):
+    soft = soft_permutation(normal_scores(seed, n), temperature, None)
+
+    assert doubly_stochastic_error(soft) < 1e-8
+
+
+def test_the_limit_is_where_the_rounds_lead():
+    scores = normal_scores(1, 9)
+
+    limit = soft_permutation(scores, 0.3, None)
+
+    np.testing.assert_allclose(limit, soft_permutation(scores, 0.3, 5000), atol=1e-9)
+    of_floats = soft_permutation(torch.from_numpy(scores).float(), 0.3, None)
+    assert of_floats.dtype == torch.float32
+    np.testing.assert_allclose(of_floats.numpy(), limit, atol=1e-6)
+
+
+@given(seed=seeds, n=st.integers(2, 12))
+def test_the_limit_is_equivariant_and_the_same_on_both_libraries(seed, n):
+    scores = normal_scores(seed, n)
+    rename = np.random.default_rng(seed).permutation(n)
+    limit = soft_permutation(scores, 0.2, None)
+
+    np.testing.assert_allclose(soft_permutation(scores[rename], 0.2, None), limit[rename], atol=1e-7)
+    np.testing.assert_allclose(soft_permutation(torch.from_numpy(scores), 0.2, None).numpy(), limit, atol=1e-7)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.7, 2.0])
+def test_the_gradient_of_the_limit_is_exact(temperature):
+    scores = torch.randn(2, 5, 5, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(0))
+
+    assert torch.autograd.gradcheck(lambda x: soft_permutation(x, temperature, None), scores)
+
+
+@settings(max_examples=20)
+@given(seed=seeds, n=st.integers(1, 12), kind=st.sampled_from(["signs", "normal", "equal rows"]))
+def test_the_limit_of_huge_scores_is_finite_and_so_is_its_gradient(seed, n, kind):
+    scores = normal_scores(seed, n) * 1e4
+    if kind == "signs":
+        scores = np.sign(scores) * 1e4
+    elif kind == "equal rows":
+        scores = np.repeat(scores[:1], n, axis=0)
+    tensor = torch.from_numpy(np.stack([scores, normal_scores(seed, n)])).requires_grad_()
+
+    soft = soft_permutation(tensor, 1.0, None)
+    (soft**2).sum().backward()
+
+    assert torch.isfinite(soft).all()
+    assert torch.isfinite(tensor.grad).all()
+    torch.testing.assert_close(soft.sum(dim=-2), torch.ones(2, n, dtype=torch.float64))
+    # What cannot be solved in one matrix of a batch spoils no other.
+    assert doubly_stochastic_error(soft[1]) < 1e-8
+
+
 def test_a_perfect_permutation_is_matched_in_the_stated_convention():
     perm = np.array([2, 0, 1, 3])
 
