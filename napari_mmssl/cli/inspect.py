@@ -19,7 +19,7 @@ _MOST_NAMES = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``mmssl inspect``."""
-    parser.add_argument("path", type=Path, help="folder of cases, folder of one case, or one image file")
+    parser.add_argument("path", type=Path, help="folder of cases, folder of one case, one image file, or a manifest")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
     parser.add_argument(
         "--quick", action="store_true", help="go by headers alone: no label values, registration, intensities or leaks"

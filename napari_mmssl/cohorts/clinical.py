@@ -65,12 +65,10 @@ def _read_table(path: Path, names: Mapping[str, tuple[str, ...]], values: dict[s
     """Add what the table in ``path`` says to ``values``; return a sentence on it, or none if it is no table of ours."""
     named = path.name.lower() in _NAMED
     try:
-        rows = _read_rows(path)
+        table, rows = _read_rows(path, named=named)
     except (OSError, ValueError, csv.Error) as error:
         return [f"{path.name} is left out: it cannot be read as a table ({error})"] if named else []
-    columns = {plain(name) for name in (rows[0] if rows else {})}
-    table = table_of(columns)
-    if table is None or columns >= _MANIFEST_COLUMNS or not (named or columns & set(table.columns)):
+    if table is None:
         return []
     found = {}
     for case_id, matched in _match(rows, table, names).items():
@@ -94,12 +92,17 @@ def _tables(folder: Path) -> list[Path]:
         return []
 
 
-def _read_rows(path: Path) -> Rows:
+def _read_rows(path: Path, *, named: bool) -> tuple[KnownTable | None, Rows]:
+    """Return which table ``path`` is and its rows; of a file that is none only the first line is read."""
     if path.stat().st_size > _LARGEST_TABLE:
         raise ValueError("it is too large")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        return [
+        columns = {plain(name) for name in reader.fieldnames or ()}
+        table = table_of(columns)
+        if table is None or columns >= _MANIFEST_COLUMNS or not (named or columns & set(table.columns)):
+            return None, []
+        return table, [
             {str(name).strip(): (cell or "").strip() for name, cell in row.items() if isinstance(cell, str | None)}
             for row in reader
         ]

@@ -171,6 +171,11 @@ def _what_is_there(path: Path) -> str:
     if path.name in ("imagesTr", "imagesTs", "labelsTr"):
         return "choose the folder above it, where dataset.json lies"
     folders = [path, *folders_in(path)]
+    described = [folder.name for folder in folders[1:] if (folder / "dataset.json").is_file()]
+    if described:
+        return (
+            f"it holds {len(described)} cohort(s) with a dataset.json; choose one of them ({', '.join(described[:3])})"
+        )
     folders += [below for folder in folders[1:] for below in folders_in(folder)]
     if any(holds_dicom(folder) for folder in folders):
         return "it holds DICOM files, and none of them can be read"
@@ -179,5 +184,5 @@ def _what_is_there(path: Path) -> str:
         return "there is no image file (.nii .nii.gz .nrrd .mha ...) in it or in its folders"
     return (
         f"it holds {n_images} image file(s), and too few are named after a modality; name them like t1.nii.gz,"
-        " case_flair.nii.gz or ct.nii.gz, in one folder per case"
+        " case_flair.nii.gz or ct.nii.gz, in one folder per case, or list them in a manifest (--save-manifest)"
     )

@@ -226,7 +226,9 @@ def _key(case: Case, spacing_mm: Spacing | None, with_label: bool) -> str:
     for name, scan in sorted(files.items()):
         if scan.path.is_dir():
             # Several series may share a folder, and files in it may be replaced without its own date changing.
-            told.append([name, str(scan.path.resolve()), scan.channel, scan.series_uid, list_files(scan.path)])
+            told.append(
+                [name, str(scan.path.resolve()), scan.channel, scan.series_uid, scan.coding, list_files(scan.path)]
+            )
             continue
         stat = scan.path.stat()
         told.append([name, str(scan.path.resolve()), scan.channel, stat.st_size, stat.st_mtime_ns])

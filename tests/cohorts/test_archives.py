@@ -154,3 +154,26 @@ def test_loops_of_links_and_odd_names_are_walked_once(tmp_path, write_nifti):
         (place / "itself").symlink_to(place / "itself")
     cohort = find_cohort(tmp_path)
     assert {case.id: list(case.modalities) for case in cohort.cases} == {"sub-strokecase0001_ses-0001": ["dwi"]}
+
+
+@pytest.mark.parametrize(
+    ("series", "wanted"),
+    [
+        ("MP-RAGE", "t1"),
+        ("MPR__GradWarp__B1_Correction__N3__Scaled", "t1"),
+        ("MT1__GradWarp__N3m", "t1"),
+        ("Accelerated_SAG_IR-SPGR", "t1"),
+        ("Sagittal_3D_FLAIR", "flair"),
+        ("Axial_T2_STAR", "t2star"),
+        ("Axial_T2_FSE", "t2"),
+        ("Axial_PD_T2_FSE", None),
+        ("AV45_Coreg__Avg__Standardized_Image_and_Voxel_Size", "pet"),
+        ("Axial_DTI", None),
+        ("3_Plane_Localizer", None),
+    ],
+)
+def test_the_words_of_a_series_of_adni(tmp_path, write_nifti, series, wanted):
+    for name in {series, "MP-RAGE"}:
+        write_nifti(tmp_path / f"002_S_0295/{name}/2006-04-18_08_20_30.0/I{len(name)}/x.nii")
+    (case,) = find_cohort(tmp_path).cases
+    assert set(case.modalities) == {"t1", wanted} - {None}

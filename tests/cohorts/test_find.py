@@ -149,3 +149,11 @@ def test_a_closed_folder_is_said_and_stops_nothing(tmp_path, write_nifti):
         assert "lost+found" in " ".join(cohort.reasons)
     finally:
         (tmp_path / "lost+found").chmod(0o700)
+
+
+def test_a_folder_of_several_cohorts_leads_to_one_of_them(tmp_path, write_nifti):
+    for task in ("Task01_BrainTumour", "Task05_Prostate"):
+        write_nifti(tmp_path / task / "imagesTr/a_001.nii.gz", shape_xyz=(5, 6, 7, 2))
+        (tmp_path / task / "dataset.json").write_text('{"modality": {"0": "T2", "1": "ADC"}}')
+    with pytest.raises(LayoutError, match="choose one of them"):
+        find_cohort(tmp_path)

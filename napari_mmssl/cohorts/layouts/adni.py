@@ -23,10 +23,11 @@ _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})_.*")
 _IMAGE = re.compile(r"[IS]\d+")
 #: Words in the name of a series, the most telling first.
 _SERIES = (
-    (re.compile(r"localizer|scout|b1.?calib|field.?map|fmri|\bdti\b|asl|\bperf", re.IGNORECASE), None),
+    (re.compile(r"localizer|scout|b1.?calib|field.?map|fmri|\bdti\b|\basl\b|\bperf", re.IGNORECASE), None),
     (re.compile(r"flair", re.IGNORECASE), "flair"),
-    (re.compile(r"t2.?star|t2_?gre", re.IGNORECASE), "t2star"),
-    (re.compile(r"mp.?rage|^mpr|spgr|\bt1\b", re.IGNORECASE), "t1"),
+    (re.compile(r"t2.?star|t2.?gre", re.IGNORECASE), "t2star"),
+    # MPR and MT1 are MP-RAGE after the archive's own corrections.
+    (re.compile(r"mp.?rage|^mpr|^mt1\b|spgr|\bt1\b", re.IGNORECASE), "t1"),
     (re.compile(r"pd.?t2|double.?tse", re.IGNORECASE), None),
     (re.compile(r"fdg|av.?45|pib|florbeta|tau|pet", re.IGNORECASE), "pet"),
     (re.compile(r"\bt2\b|t2.?(?:tse|fse)", re.IGNORECASE), "t2"),
@@ -81,7 +82,8 @@ def _case(person: str, date: str, images: list[_Image]) -> FoundCase:
     numbers: list[str] = []
     findings: list[Finding] = []
     for image in sorted(images, key=lambda one: int(one.number[1:])):
-        modality = next((found for words, found in _SERIES if words.search(image.series)), None)
+        said = re.sub(r"[\W_]+", " ", image.series).strip()
+        modality = next((found for words, found in _SERIES if words.search(said)), None)
         if modality is None:
             text = f"'{image.series}/{image.number}' is left out: the name of its series is no modality that is known"
             findings.append(Finding("missing_modality", text))
