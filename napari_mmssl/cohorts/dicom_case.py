@@ -1,16 +1,18 @@
 """The DICOM series of one case: which modality each is, what is left out, and why."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.cohorts.case_folder import images_in, sort_files
 from napari_mmssl.cohorts.dicom_names import name_series, name_stack
 from napari_mmssl.cohorts.found import FoundCase, FoundFile
-from napari_mmssl.errors import LayoutError
+from napari_mmssl.errors import LayoutError, MmsslError
 from napari_mmssl.volumes.dicom_series import DicomSeries, find_series
 from napari_mmssl.volumes.dicom_stacks import SeriesFinding
+from napari_mmssl.volumes.image_files import read_header
+from napari_mmssl.volumes.reindex import of_one_grid
 
 #: Stands for the only MR series of a case if nothing names its sequence.
 _UNNAMED = "mr"
@@ -40,7 +42,8 @@ def read_dicom_case(name: str, subject: str, folder: Path, series: Sequence[tupl
     findings: list[Finding] = []
     candidates: list[_Candidate] = []
     label, label_findings = _label(name, folder)
-    if label is None and not label_findings:
+    is_segmentation = label is None and not label_findings
+    if is_segmentation:
         label, label_findings = _segmentation(series)
         # What is taken is not left out; what else lies in its folder is named as without it.
         series = [(lies_in, one) for lies_in, one in series if label is None or not _is_segmentation(one)]
@@ -52,6 +55,8 @@ def read_dicom_case(name: str, subject: str, folder: Path, series: Sequence[tupl
             words = (folder.resolve().name,)
         candidates += _candidates(lies_in, one, where, words, findings)
     modalities, choice = _choose(candidates)
+    if label is not None and is_segmentation:
+        label = _on_a_scan(label, modalities.values())
     return FoundCase(name, subject, modalities, label, findings=(*findings, *choice, *label_findings))
 
 
@@ -124,6 +129,17 @@ def _label(name: str, folder: Path) -> tuple[FoundFile | None, tuple[Finding, ..
         return None, ()
     _, label, findings = sort_files([*files, *beside], name)
     return label, tuple(finding for finding in findings if finding.kind == "label_candidates")
+
+
+def _on_a_scan(label: FoundFile, scans: Iterable[FoundFile]) -> FoundFile:
+    """Return a segmentation with the grid of the scan whose slices it holds, or some of them."""
+    try:
+        own = read_header(label.path).geometry
+    except MmsslError:
+        # Whoever opens it says what is wrong with it.
+        return label
+    grids = [scan.geometry for scan in scans if scan.geometry is not None and of_one_grid(own, scan.geometry)]
+    return replace(label, geometry=grids[0] if grids else own)
 
 
 def _is_segmentation(series: DicomSeries) -> bool:

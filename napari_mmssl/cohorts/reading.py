@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from napari_mmssl.cohorts.case import ScanFile
+from napari_mmssl.errors import GeometryError
 from napari_mmssl.volumes.dicom_series import read_series
 from napari_mmssl.volumes.image_files import read_label_map, read_volume
 from napari_mmssl.volumes.mask_stack import read_mask_stack
+from napari_mmssl.volumes.reindex import reindexed
 from napari_mmssl.volumes.volume import LabelMap, Volume
 
 
@@ -26,15 +28,22 @@ def read_scan(scan: ScanFile) -> Volume:
 
 
 def read_label(scan: ScanFile) -> LabelMap:
-    """Read the label map of ``scan``, with the names of its classes if they lie beside it.
+    """Read the label map of ``scan`` on the grid it has there, with the names of its classes if they are known.
 
     Raises
     ------
     ReadError
         As :func:`read_scan`, and if it holds anything but whole numbers.
     GeometryError
-        As :func:`read_scan`.
+        As :func:`read_scan`, and if labels lie outside that grid.
     """
     if scan.coding:
         return read_mask_stack(scan.path, scan.geometry, scan.coding)
-    return read_label_map(scan.path, scan.channel)
+    labels = read_label_map(scan.path, scan.channel)
+    if labels.geometry.same_grid(scan.geometry):
+        return labels
+    # A DICOM segmentation holds the slices with labels, and counts as one of the whole series.
+    placed = reindexed(labels, scan.geometry)
+    if placed is None:
+        raise GeometryError(f"cannot use '{scan.path}': it holds labels outside the scan it belongs to")
+    return placed

@@ -17,6 +17,7 @@ from napari_mmssl.cohorts.prepare import prepare_case, prepare_cohort
 from napari_mmssl.cohorts.pseudonyms import pseudonym
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import LayoutError
+from napari_mmssl.volumes import dicom_segmentation_writing
 from napari_mmssl.volumes.dicom_segmentation_writing import write_segmentation
 from napari_mmssl.volumes.dicom_series import choose_series
 from napari_mmssl.volumes.volume import LabelClass, LabelMap
@@ -257,10 +258,14 @@ def test_a_file_by_itself(tmp_path, rng):
     assert case.modalities["adc"].geometry.shape == (1, 5, 6)
 
 
-def test_a_segmentation_among_the_series_is_the_label_map(tmp_path, rng, capsys):
+@pytest.mark.parametrize("most_bytes", [1 << 20, 0])
+def test_a_segmentation_among_the_series_is_the_label_map(tmp_path, rng, monkeypatch, most_bytes):
+    """With all slices in it, and with those alone that hold a label."""
+    monkeypatch.setattr(dicom_segmentation_writing, "_MOST_BYTES", most_bytes)
     write_series(tmp_path / "anna" / "t1", places(5), rng)
     (stack,) = choose_series(tmp_path / "anna" / "t1").stacks
     array = rng.integers(0, 3, stack.geometry.shape).astype(np.uint8)
+    array[[0, 1]] = 0
     labels = LabelMap(array, stack.geometry, (LabelClass(1, "liver", "#ff0000"), LabelClass(2, "spleen", "#00ff00")))
     for folder in ("seg", "t1"):
         path = tmp_path / "anna" / folder / "seg.dcm"
