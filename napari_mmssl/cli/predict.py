@@ -25,9 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--case", action="append", default=[], metavar="ID", help="only this case; may be repeated")
     parser.add_argument(
         "--missing",
-        choices=("drop", "zero", "template"),
+        choices=("drop", "zero", "template", "synthesised"),
         default="drop",
-        help="what stands in for a modality that a case lacks: nothing, zeros, or the template pretraining learned",
+        help="what stands in for a modality that a case lacks: nothing, zeros, the template pretraining learned, or "
+        "what --generators make of the others",
+    )
+    parser.add_argument(
+        "--generators", action="append", default=[], type=Path, metavar="RUN", help="run folder of synthesize train"
     )
     parser.add_argument("--tta", action="store_true", help="let the network see each case mirrored too, and average")
     parser.add_argument("--save-probabilities", action="store_true", help="write a map of each class's probability too")
@@ -51,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
                 which=args.cases,
                 case_ids=args.case,
                 missing=args.missing,
+                generators=args.generators,
                 extras=Extras(args.tta, args.save_probabilities, args.save_entropy),
                 device=args.device,
                 listener=line,

@@ -41,6 +41,7 @@ class CasePredictor:
         """Return what the network says of ``case`` as plain values; errors as in :func:`prepare_case`."""
         wanted = known_modalities(case, self.modalities)
         prepared = prepare_case(wanted, self.spacing_mm, with_label=False)
+        prepared = self.missing.complete(prepared, wanted, self.modalities, lambda: None)
         batch = whole_case(prepared, self.modalities, self.patch).to(self.device)
         places = (batch.patch_to_world, batch.body_box_mm, batch.foreground)
         volumes, present = self.missing.fill(self.modalities, batch.volumes, batch.modality >= 0, places)

@@ -1,5 +1,6 @@
 """What stands in for a modality that a case lacks."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -8,15 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import ConfigError
+from napari_mmssl.inference.translation import Translator, fill_missing, load_translator, plan_filling
 from napari_mmssl.networks.template_shelf import TemplateShelf
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.training.template_files import read_shelf
 
 #: ``drop``: nothing stands in, the network works with what is there; ``zero``: the mean of the body, as if it had been
-#: scanned; ``template``: what the modality looks like in everybody, learned in pretraining.
-MissingPolicy = Literal["drop", "zero", "template"]
+#: scanned; ``template``: what the modality looks like in everybody, learned in pretraining; ``synthesised``: made from
+#: what is there by generators, and dropped where none can.
+MissingPolicy = Literal["drop", "zero", "template", "synthesised"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +33,26 @@ class Missing:
         What stands in.
     shelf
         The templates of the weights, if there are any.
+    translators
+        Generators, for the policy that asks for them.
     """
 
     policy: MissingPolicy = "drop"
     shelf: TemplateShelf | None = None
+    translators: tuple[Translator, ...] = ()
+
+    def complete(
+        self, prepared: PreparedCase, case: Case, vocabulary: tuple[str, ...], between: Callable[[], None]
+    ) -> PreparedCase:
+        """Return ``prepared`` with what generators can make of the modalities it lacks, if that is the policy."""
+        if self.policy != "synthesised":
+            return prepared
+        return fill_missing(prepared, case, vocabulary, self.translators, between)[0]
+
+    def plan(self, case: Case, vocabulary: tuple[str, ...]) -> dict[str, str]:
+        """Return which modalities of ``case`` will be made, and from what."""
+        lacking = [name for name in vocabulary if name not in case.modalities]
+        return plan_filling([name for name in vocabulary if name in case.modalities], lacking, self.translators)
 
     def check(self, vocabulary: tuple[str, ...], present: Tensor) -> None:
         """Refuse templates where a modality that is missing has none.
@@ -73,7 +93,7 @@ class Missing:
         ConfigError
             As :meth:`check`.
         """
-        if self.policy == "drop" or bool(present.all()):
+        if self.policy in ("drop", "synthesised") or bool(present.all()):
             return volumes, present
         self.check(vocabulary, present)
         everything = torch.ones_like(present)
@@ -96,17 +116,36 @@ class Missing:
         return filled[0], counted[0]
 
 
-def missing_from(policy: str, weights: Path) -> Missing:
-    """Return the policy called ``policy`` with the templates that ``weights`` hold, if it needs them.
+def missing_from(
+    policy: str, weights: Path, generators: Sequence[Path] = (), device: torch.device | None = None
+) -> Missing:
+    """Return the policy called ``policy`` with the templates that ``weights`` hold, or generators, if it needs them.
+
+    Parameters
+    ----------
+    policy, weights
+        Its name, and where templates lie.
+    generators
+        Run folders of ``mmssl synthesize train``, asked in this order.
+    device
+        Where generators go.
 
     Raises
     ------
     ConfigError
-        If there is no such policy.
+        If there is no such policy, or it needs generators and there are none.
     CheckpointError
         If the templates are damaged.
     """
     if policy not in get_args(MissingPolicy):
         raise ConfigError(unknown_name("policy for missing modalities", policy, get_args(MissingPolicy)))
     known = cast(MissingPolicy, policy)
+    if known == "synthesised":
+        if not generators:
+            raise ConfigError(
+                "to synthesise what a case lacks takes generators; name them with --generators RUN, "
+                "a run folder of mmssl synthesize train"
+            )
+        where = device or torch.device("cpu")
+        return Missing(known, translators=tuple(load_translator(path, where) for path in generators))
     return Missing(known, read_shelf(weights) if known == "template" else None)

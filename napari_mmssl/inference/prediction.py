@@ -60,7 +60,9 @@ class Predictor:
         GeometryError
             If its modalities lie on different grids.
         """
-        return prepare_case(known_modalities(case, self.modalities), self.spacing_mm, with_label=False)
+        known = known_modalities(case, self.modalities)
+        prepared = prepare_case(known, self.spacing_mm, with_label=False)
+        return self.missing.complete(prepared, known, self.modalities, lambda: None)
 
     def probabilities(
         self, prepared: PreparedCase, *, mirrored: bool = False, between: Callable[[], None] = lambda: None

@@ -114,6 +114,16 @@ def _generator(weights: Path, card: Mapping[str, Any], source: str, target: str)
     return generator
 
 
+def plan_filling(real: Sequence[str], missing: Sequence[str], translators: Sequence[Translator]) -> dict[str, str]:
+    """Return what each of ``missing`` will be made from, in the order asked; what nobody can make is left out."""
+    plan = {}
+    for name in missing:
+        sources = [source for one in translators for source in real if (source, name) in one.generators]
+        if sources:
+            plan[name] = sources[0]
+    return plan
+
+
 def fill_missing(
     prepared: PreparedCase,
     case: Case,
@@ -140,21 +150,15 @@ def fill_missing(
     -------
     The filled case, and which modality each new one was made from; what nobody can make stays missing.
     """
-    made_from: dict[str, str] = {}
     channels = dict(zip(prepared.modalities, prepared.volumes, strict=True))
     real = [name for name in prepared.modalities if name not in prepared.synthetic]
-    for name in wanted:
-        found = next(
-            ((one, source) for one in translators for source in real if (source, name) in one.generators), None
-        )
-        if name in channels or found is None:
-            continue
-        translator, source = found
+    made_from = plan_filling(real, [name for name in wanted if name not in channels], translators)
+    for name, source in made_from.items():
+        translator = next(one for one in translators if (source, name) in one.generators)
         only = Case(case.id, case.subject, {source: case.modalities[source]})
         own = prepare_case(only, translator.spacing_mm, with_label=False)
         made = resample(translator.translate(own, source, name, between), own.geometry, prepared.geometry)
         channels[name] = np.where(prepared.foreground, made, np.float32(0))
-        made_from[name] = source
     names = tuple(sorted(channels))
     filled = replace(
         prepared,

@@ -13,6 +13,7 @@ from napari_mmssl.atomic import write_json, write_text
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import known_modalities
+from napari_mmssl.cohorts.synthetic import refuse_synthetic
 from napari_mmssl.errors import ConfigError, WriteError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.tasks import tasks
@@ -62,6 +63,7 @@ def predict(
     case_ids: Collection[str] = (),
     extras: Extras | None = None,
     missing: str = "drop",
+    generators: Sequence[Path] = (),
     device: str = "auto",
     listener: Listener = ignore,
     interruption: Interruption | None = None,
@@ -86,7 +88,9 @@ def predict(
     extras
         What else to do for a segmentation.
     missing
-        What stands in for modalities that a case lacks: ``drop``, ``zero`` or ``template``.
+        What stands in for modalities that a case lacks: ``drop``, ``zero``, ``template`` or ``synthesised``.
+    generators
+        Run folders of ``mmssl synthesize train``, for ``synthesised``.
     device, listener, interruption
         As in ``pretrain``.
 
@@ -102,6 +106,7 @@ def predict(
     cohort = find_cohort(path)
     # All of them before the first is begun: an hour's work should not end at the last case's header.
     cases = [_seen_case(case, cards) for case in _chosen(cohort.cases, which, case_ids, origins)]
+    refuse_synthetic(cases)
     told = {"kind": "predict", "path": str(path.resolve()), "weights": _said(weights)}
     table = told | {"cases": which, "missing": missing}
     with starting(out, "predict", table) as run:
@@ -116,9 +121,9 @@ def predict(
                 raise _Stopped
 
         if gives_values:
-            tell = _value_teller(weights[0], device, missing, between)
+            tell = _value_teller(weights[0], device, (missing, generators), between)
         else:
-            tell = _map_drawer(weights, device, missing, out, extras or Extras(), between)
+            tell = _map_drawer(weights, device, (missing, generators), out, extras or Extras(), between)
         state: State = "done"
         try:
             for number, case in enumerate(cases, start=1):
@@ -175,7 +180,12 @@ def _say_failed(run: RunFolder, reason: str) -> None:
 
 
 def _map_drawer(
-    weights: Sequence[Path], device: str, missing: str, out: Path, extras: Extras, between: Callable[[], None]
+    weights: Sequence[Path],
+    device: str,
+    missing: tuple[str, Sequence[Path]],
+    out: Path,
+    extras: Extras,
+    between: Callable[[], None],
 ) -> Callable[[Case], dict[str, Any]]:
     """Return what writes the label map of a case, and what else was asked for: all of it or nothing."""
     from napari_mmssl.inference.missing import missing_from
@@ -183,9 +193,11 @@ def _map_drawer(
     from napari_mmssl.training.device import choose_device
     from napari_mmssl.volumes.image_files import write_label_map, write_volume
 
+    policy, generators = missing
+    where = choose_device(device)
     predictors = [
-        replace(predictor, missing=missing_from(missing, path))
-        for predictor, path in zip(load_predictors(weights, choose_device(device)), weights, strict=True)
+        replace(predictor, missing=missing_from(policy, path, generators, where))
+        for predictor, path in zip(load_predictors(weights, where), weights, strict=True)
     ]
 
     def draw_case(case: Case) -> dict[str, Any]:
@@ -209,7 +221,7 @@ def _map_drawer(
             for file in volumes:
                 file.unlink(missing_ok=True)
             raise
-        return {}
+        return _made([predictor.missing.plan(case, predictor.modalities) for predictor in predictors])
 
     return draw_case
 
@@ -220,20 +232,29 @@ def _probability_file(out: Path, case_id: str, class_name: str) -> Path:
 
 
 def _value_teller(
-    weights: Path, device: str, missing: str, between: Callable[[], None]
+    weights: Path, device: str, missing: tuple[str, Sequence[Path]], between: Callable[[], None]
 ) -> Callable[[Case], dict[str, Any]]:
     """Return what gives the values of a case."""
     from napari_mmssl.inference.case_prediction import load_case_predictor
     from napari_mmssl.inference.missing import missing_from
     from napari_mmssl.training.device import choose_device
 
-    predictor = replace(load_case_predictor(weights, choose_device(device)), missing=missing_from(missing, weights))
+    policy, generators = missing
+    where = choose_device(device)
+    filling = missing_from(policy, weights, generators, where)
+    predictor = replace(load_case_predictor(weights, where), missing=filling)
 
     def tell(case: Case) -> dict[str, Any]:
         between()
-        return {"values": predictor.predict(case)}
+        return {"values": predictor.predict(case), **_made([filling.plan(case, predictor.modalities)])}
 
     return tell
+
+
+def _made(plans: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Return what a reader of a prediction must know of it: which modalities were made, and from what."""
+    made = {name: source for plan in plans for name, source in plan.items()}
+    return {"synthesised": made} if made else {}
 
 
 def _answer(run: RunFolder, done: dict[str, Any]) -> State:

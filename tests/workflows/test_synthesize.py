@@ -20,9 +20,11 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import DataSettings
 from napari_mmssl.volumes.image_files import read_header, read_volume
 from napari_mmssl.workflows.configure import finetune_settings, synthesis_settings
+from napari_mmssl.workflows.evaluate import evaluate
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.material import gather
 from napari_mmssl.workflows.partners import make_partners
+from napari_mmssl.workflows.predict import predict
 from napari_mmssl.workflows.resume import resume
 from napari_mmssl.workflows.synthesize import compare_volumes, train_generators
 
@@ -314,3 +316,26 @@ def test_cancelling_discards_what_was_made_and_stopping_keeps_it(apart, cycle_ru
         run = make_partners(apart, cycle_run, out, listener=listener)
         assert run.status()["state"] == {"stop": "stopped", "cancel": "cancelled"}[order]
         assert len(list(out.glob("sub-*/*.nii.gz"))) == 2 * kept
+
+
+def test_a_prediction_fills_what_a_case_lacks_and_says_so(both, apart, cycle_run, partners, tmp_path):
+    how = {"data": {"patch": [8, 16, 16]}, "optimisation": {"steps": 2, "batch_size": 1}}
+    run = finetune(finetune_settings(flags={"cohort": str(both), **how}), tmp_path / "run").path
+
+    with pytest.raises(ConfigError, match="--generators RUN"):
+        predict(apart, run, tmp_path / "none", missing="synthesised")
+    maps = {}
+    for missing, generators in (("drop", []), ("synthesised", [cycle_run])):
+        out = tmp_path / missing
+        predict(apart, run, out, case_ids=["sub-01"], missing=missing, generators=generators)
+        said = json.loads((out / "predictions.json").read_text())["cases"]["sub-01"]
+        assert said.get("synthesised") == ({"t1": "t2"} if generators else None)
+        maps[missing] = read_volume(out / "sub-01.nii.gz").array
+    assert maps["drop"].shape == maps["synthesised"].shape
+
+    with pytest.raises(ConfigError, match="is synthetic"):
+        predict(partners, run, tmp_path / "refused")
+    labelled = shutil.copytree(partners, tmp_path / "labelled")
+    shutil.copy(both / "sub-01" / "seg.nii.gz", labelled / "sub-01" / "seg.nii.gz")
+    with pytest.raises(ConfigError, match="is synthetic"):
+        evaluate(tmp_path / "drop", labelled)
