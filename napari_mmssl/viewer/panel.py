@@ -24,8 +24,8 @@ from napari_mmssl.viewer.session import plain, session_of
 
 #: Least width of a number field in pixels.
 _NARROW = 56
-#: A panel never asks for more pixels than this.
-_WIDEST = 360
+#: A panel asks for so many pixels; below the first, names of encoders and sides are cut.
+_NARROWEST, _WIDEST = 345, 360
 
 
 class _Column(QWidget):
@@ -125,5 +125,6 @@ class Panel(QWidget):
     def showEvent(self, event: Any) -> None:
         """Ask for the width the column needs, which a scroll area does not tell its dock."""
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
-        self.setMinimumWidth(min(self._inner.minimumSizeHint().width() + bar, _WIDEST))
+        wanted = self._inner.minimumSizeHint().width() + bar
+        self.setMinimumWidth(min(max(wanted, _NARROWEST), _WIDEST))
         super().showEvent(event)

@@ -93,9 +93,7 @@ class _Field(QObject):
         super().__init__()
         self._before = _words(setting.value)
         self.label = QLabel(setting.title)
-        self.label.setWordWrap(True)
         self.widget = panel.part(self._make(setting), setting.key, _help(setting))
-        # A long label wraps rather than squeezing the value.
         self.widget.setMinimumWidth(_FIELD_WIDTH)
         # It goes with its widget.
         self.setParent(self.widget)
@@ -166,5 +164,5 @@ def _help(setting: Setting) -> str:
         "exclusiveMaximum": "below {}",
     }
     bounds = ", ".join(words.format(schema[key]) for key, words in limits.items() if key in schema)
-    parts = (schema.get("description", ""), bounds, f"--set {setting.key}=...")
+    parts = (schema.get("title", ""), schema.get("description", ""), bounds, f"--set {setting.key}=...")
     return ". ".join(part.rstrip(".") for part in parts if part)

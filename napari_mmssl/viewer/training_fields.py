@@ -143,7 +143,7 @@ class TrainingFields:
         self._encoder.currentTextChanged.connect(lambda name: self._set_sizes(known[name]))
         self._encoder.addItems(list(known))
         self._form.addRow("from", self._start_from)
-        self._form.addRow("encoder", _beside(self._encoder, self._size))
+        self._form.addRow("encoder", _beside(self._encoder, self._size, stretch=(3, 2)))
 
     def _draw_numbers(self) -> None:
         self._budget = self._panel.part(
@@ -232,8 +232,8 @@ class TrainingFields:
         self.set_weights(chosen or self._weights)
 
 
-def _beside(*widgets: Any) -> QHBoxLayout:
+def _beside(*widgets: Any, stretch: tuple[int, ...] = (0, 0)) -> QHBoxLayout:
     row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget)
+    for widget, share in zip(widgets, stretch, strict=True):
+        row.addWidget(widget, share)
     return row

@@ -17,6 +17,9 @@ _ELSEWHERE = {
     "optimisation.steps", "task.name", "task.convention", "task.regions", "objectives",
 }  # fmt: skip
 
+#: Letters of a title that fit beside a field in a narrow dock.
+_LONGEST = 22
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -38,8 +41,9 @@ class Setting:
 
     @property
     def title(self) -> str:
-        """What stands before the field."""
-        return str(self.schema.get("title", self.key.rpartition(".")[2].replace("_", " ").capitalize()))
+        """What stands before the field: its title, or its name where that is a sentence."""
+        title = str(self.schema.get("title", ""))
+        return title if 0 < len(title) <= _LONGEST else self.key.rpartition(".")[2].replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True)
