@@ -110,3 +110,34 @@ def test_thick_slices_can_be_left_uncut():
     puzzle = make(grid=(1, 3, 3))
 
     assert puzzle.views(make_batch((20, 30, 30))).inputs["puzzle/tiles"].shape == (18, 1, 20, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("grid", "shape"),
+    [((2, 2, 2), (18, 20, 22)), ((5, 4, 3), (20, 21, 22)), ((4, 4, 4), (18, 20, 22)), ((1, 5, 5), (7, 25, 25))],
+)
+@pytest.mark.parametrize("mode", ["mixed", "pair", "single"])
+def test_any_grid_from_two_to_five_and_any_mode_teaches(grid, shape, mode):
+    encoder = build_encoder("residual_unet", "tiny", 1)
+    puzzle = Puzzle(PuzzleSettings(grid=grid, mode=mode, jitter=1, gumbel_noise=0.5), encoder, VOCABULARY, shape)
+    batch = make_batch(shape)
+    views = puzzle.views(batch)
+
+    losses = puzzle.losses(batch, views, {name: encoder(tensor) for name, tensor in views.inputs.items()})
+    sum(losses.terms.values()).backward()
+
+    assert len(views.memory.draws[0].perm) == np.prod(grid)
+    assert len(set(views.memory.draws[0].modality)) in {"mixed": (2, 3), "pair": (2,), "single": (1,)}[mode]
+    assert float(encoder.stem.weight.grad.abs().max()) > 0
+    assert losses.metrics["doubly_stochastic_error"] < 0.05
+
+
+def test_gumbel_noise_makes_the_likeliest_place_win_as_often_as_its_score_says():
+    puzzle = make(gumbel_noise=1.0)
+    scores = torch.tensor([0.0, 1.0, 2.0, -1.0]).expand(1, 40_000, 4)
+
+    winners = puzzle._with_noise(scores, make_batch()).argmax(dim=2)
+
+    # The maximum of scores with Gumbel noise falls on each with the probability of its softmax.
+    often = torch.bincount(winners.flatten(), minlength=4) / winners.numel()
+    torch.testing.assert_close(often, torch.softmax(scores[0, 0], dim=0), atol=0.01, rtol=0)
