@@ -1,5 +1,6 @@
 """Save a scan, label map, DICOM segmentation or contours in another format, where it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def convert(
         _refuse_to_replace(path)
         if found.is_label_map and not holds_classes(path):
             _refuse_to_replace(classes_file(path))
-    notes = [note for part, path in parts for note in _write(found, path, part)]
+    notes = _write_all(found, parts)
     if found.kind == "series" and source.is_dir():
         notes += _series_notes(source, series)
     return Converted(tuple(path for _, path in parts), tuple(dict.fromkeys(notes)))
@@ -162,6 +163,23 @@ def _look_at(source: Path, series: str | None, reference: Path | None) -> _Sourc
     if kind == "segmentation":
         return of_dicom(path, kind, len(read_header(path).classes), labels=True)
     return of_dicom(path, kind, len(choose_series(path, series).stacks), labels=reference is not None)
+
+
+def _write_all(found: _Source, parts: Sequence[tuple[int | None, Path]]) -> list[str]:
+    """Write every part, or none: what was written before one fails is removed."""
+    notes: list[str] = []
+    written: list[Path] = []
+    try:
+        for part, path in parts:
+            notes += _write(found, path, part)
+            written.append(path)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+            if found.is_label_map and not holds_classes(path):
+                classes_file(path).unlink(missing_ok=True)
+        raise
+    return notes
 
 
 def _write(found: _Source, target: Path, part: int | None) -> tuple[str, ...]:

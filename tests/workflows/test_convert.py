@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from made_dicom import oblique, places, write_series
 
 from napari_mmssl.cli.main import main
-from napari_mmssl.errors import WriteError
+from napari_mmssl.errors import MmsslError, WriteError
 from napari_mmssl.volumes.dicom_series import read_series
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import (
@@ -276,3 +276,17 @@ def test_what_a_network_drew_is_said_to_be_automatic(tmp_path, rng):
     convert(tmp_path / "run" / "case.nii.gz", tmp_path / "seg.dcm", reference=tmp_path / "s")
     segments = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
     assert {one.SegmentAlgorithmType for one in segments} == {"AUTOMATIC"}
+
+
+def test_stacks_of_a_series_are_split_or_none_is_written(tmp_path, rng):
+    two = places(5) * 2
+    write_series(tmp_path / "s", two, rng, each=lambda n: {"DiffusionBValue": 0.0 if n < 5 else 800.0})
+    convert(tmp_path / "s", tmp_path / "out.nii.gz", split=True)
+    for n in range(2):
+        np.testing.assert_array_equal(
+            read_volume(tmp_path / f"out_{n}.nii.gz").array, read_series(tmp_path / "s", channel=n).array
+        )
+    write_series(tmp_path / "t", [*two[:8], two[9]], rng, each=lambda n: {"DiffusionBValue": 0.0 if n < 5 else 800.0})
+    with pytest.raises(MmsslError, match="missing"):
+        convert(tmp_path / "t", tmp_path / "broken.nii.gz", split=True)
+    assert not list(tmp_path.glob("broken*"))
