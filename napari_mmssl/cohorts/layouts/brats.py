@@ -93,7 +93,7 @@ def _said_of_challenges(names: list[str]) -> list[str]:
     after = [match for match in found if match.group(1).upper() == "GLI" and _visit(match) >= _FIRST_VISIT_AFTER]
     if after:
         said.append(
-            f"{len(after)} of them are visits numbered from {_FIRST_VISIT_AFTER} on, as in BraTS 2024: after an "
+            f"visits are numbered from {_FIRST_VISIT_AFTER} on ({len(after)} cases), as in BraTS 2024: after an "
             "operation, where label 4 is the resection cavity"
         )
     return said

@@ -65,11 +65,12 @@ def _named_cases(files: list[Path]) -> list[FoundCase]:
     shared = any(len(cases) > 1 for modality, cases in times.items() if modality)
     if not shared or any(not start for _, start in starts) or len(starts) < len(files) / 3:
         return []
-    names = sorted({start for _, start in starts}, key=len, reverse=True)
-    own: dict[str, list[Path]] = {name: [] for name in names}
+    own: dict[str, list[Path]] = {start: [] for _, start in starts}
     for path in files:
         # The longest name that fits: 'p1_b' before 'p1'.
-        case = next((name for name in names if re.match(re.escape(name) + r"[-_. ]", stem(path))), None)
+        parts = re.split(r"([-_. ]+)", stem(path))
+        heads = ("".join(parts[:n]) for n in range(len(parts) - 2, 0, -2))
+        case = next((head for head in heads if head in own), None)
         if case is not None:
             own[case].append(path)
     cases = []

@@ -50,11 +50,8 @@ def isles2022(root: Path) -> Recognised | None:
     )
     if not any(case.modalities for case in cases):
         return None
-    reasons = (
-        f"{len(cases)} cases are named sub-strokecase..., as ISLES 2022 names them",
-        "their scans lie as they were scanned, on grids of their own; align them before training on several",
-    )
-    return Recognised(SPECIFICITY, (*reasons, *said_left_out(left)), cases)
+    reason = f"{len(cases)} cases are named sub-strokecase..., as ISLES 2022 names them"
+    return Recognised(SPECIFICITY, (reason, *said_left_out(left)), cases)
 
 
 def _looks_like_it(root: Path) -> bool:

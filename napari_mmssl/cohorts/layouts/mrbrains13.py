@@ -24,6 +24,8 @@ _ENDINGS = {
 #: Together these three are MRBrainS13's and nobody else's.
 _MARKS = {"t1_1mm", "t1_ir", "t2_flair"}
 _PARTS = ("TrainingData", "TestData")
+#: Of LabelsForTesting.
+_TISSUES = {1: "cerebrospinal fluid", 2: "grey matter", 3: "white matter"}
 
 
 @layouts.register("mrbrains13", summary="MRBrainS13 (TrainingData/1/T1_1mm.nii)", source="doi:10.1155/2015/813696")
@@ -43,7 +45,9 @@ def mrbrains13(root: Path) -> Recognised | None:
         found.append(case)
         left += unknown
     reasons = [f"{len(found)} folders hold T1_1mm, T1_IR and T2_FLAIR, as MRBrainS13 names them", *said_left_out(left)]
-    return Recognised(SPECIFICITY, tuple(reasons), tuple(found))
+    labels = [case.label.path.name for case in found if case.label]
+    plain = bool(labels) and all(name.lower().startswith("labelsfortesting") for name in labels)
+    return Recognised(SPECIFICITY, tuple(reasons), tuple(found), label_names=_TISSUES if plain else {})
 
 
 def _is_case(folder: Path) -> bool:

@@ -55,7 +55,10 @@ def picai(root: Path) -> Recognised | None:
         reasons.append(f"{len(drawn)} label maps by a person and {len(automatic)} by a program lie in '{base.name}'")
     if n_other_planes:
         reasons.append(f"{n_other_planes} files that end in sag or cor are left out: T2 along other planes")
-    return Recognised(SPECIFICITY, tuple(reasons), tuple(cases), (base / "clinical_information",) if base else ())
+    # A program marks lesions with 1, whatever their grade; beside a person's grades that is another coding.
+    names = {grade: f"lesion of ISUP grade {grade}" for grade in range(2, 6)}
+    tables = (base / "clinical_information",) if base else ()
+    return Recognised(SPECIFICITY, tuple(reasons), tuple(cases), tables, names)
 
 
 def _people(root: Path) -> list[Path]:

@@ -50,7 +50,8 @@ def _nifti(base: Path) -> Recognised | None:
     if not any(case.modalities for case in cases):
         return None
     reasons = [f"{len(cases)} folders hold vs_gk_t1_refT1 and the like, as the cohort's own scripts write them"]
-    return Recognised(SPECIFICITY, (*reasons, *said_left_out(left)), tuple(cases))
+    names = {1: "vestibular schwannoma"}
+    return Recognised(SPECIFICITY, (*reasons, *said_left_out(left)), tuple(cases), label_names=names)
 
 
 def _nifti_case(folder: Path) -> tuple[FoundCase, list[str]]:
