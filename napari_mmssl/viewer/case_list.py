@@ -43,13 +43,13 @@ class _Filter(QSortFilterProxyModel):
         fits = {
             WITH_LABEL: case.label is not None,
             WITHOUT_LABEL: case.label is None,
-            WITH_FINDINGS: bool(case.findings),
+            WITH_FINDINGS: bool(self._table.findings(case)),
             COMPLETE: len(case.modalities) == len(self._table.heads) - 4,
         }
         return fits.get(self.choice, True) and (not self.words or self.words in self._searched(case))
 
     def _searched(self, case: Case) -> str:
-        found = (f"{finding.kind.replace('_', ' ')} {finding.text}" for finding in case.findings)
+        found = (f"{finding.kind.replace('_', ' ')} {finding.text}" for finding in self._table.findings(case))
         clinical = (f"{name} {value}" for name, value in case.clinical.items())
         return " ".join((case.id, case.subject, *case.modalities, *clinical, *found)).lower()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
-from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
+from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.modalities import in_order
 
 _ROOT = QModelIndex()
@@ -20,6 +20,7 @@ class CaseTable(QAbstractTableModel):
         self._cases: tuple[Case, ...] = ()
         self._modalities: tuple[str, ...] = ()
         self._groups: Mapping[str, str] = {}
+        self._found: Mapping[str, tuple[Finding, ...]] = {}
 
     def show(self, cohort: Cohort | None, groups: Mapping[str, str] | None = None) -> None:
         """Show ``cohort``, or nothing; ``groups`` names the part of the split that each subject is in."""
@@ -28,6 +29,17 @@ class CaseTable(QAbstractTableModel):
         self._modalities = tuple(in_order(cohort.modalities)) if cohort else ()
         self._groups = groups or {}
         self.endResetModel()
+
+    def add_findings(self, found: Mapping[str, tuple[Finding, ...]]) -> None:
+        """Show what checks found since the cohort was read, by case id, until other findings come."""
+        self._found = found
+        if self._cases:
+            column = len(self.heads) - 1
+            self.dataChanged.emit(self.index(0, column), self.index(len(self._cases) - 1, column))
+
+    def findings(self, case: Case) -> tuple[Finding, ...]:
+        """Return what is known to be odd about ``case``."""
+        return tuple(dict.fromkeys((*case.findings, *self._found.get(case.id, ()))))
 
     def group(self, row: int) -> str:
         """Return the part of the split that the case in ``row`` is in, or nothing."""
@@ -79,7 +91,7 @@ class CaseTable(QAbstractTableModel):
         if self.heads[column] == "split":
             return self._groups.get(case.subject, "")
         if self.heads[column] == "findings":
-            return "; ".join(sorted({finding.kind.replace("_", " ") for finding in case.findings}))
+            return "; ".join(sorted({finding.kind.replace("_", " ") for finding in self.findings(case)}))
         scan = self._scan(case, column)
         if scan is None:
             return MISSING
@@ -88,7 +100,7 @@ class CaseTable(QAbstractTableModel):
         return PRESENT if scan.geometry.same_grid(_first(case).geometry) else OTHER_GRID
 
     def _explanation(self, case: Case, column: int) -> str:
-        findings = "\n".join(finding.text for finding in case.findings)
+        findings = "\n".join(finding.text for finding in self.findings(case))
         if self.heads[column] == "split":
             return "the part of the split that this subject is in; sessions of one subject never part"
         if self.heads[column] in ("case", "findings"):

@@ -8,7 +8,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
-from napari_mmssl.cohorts.case import Case, Cohort
+from napari_mmssl.cohorts.case import Case, Cohort, Finding
 from napari_mmssl.cohorts.manifest_file import unsorted_rows
 from napari_mmssl.cohorts.trees import files_below
 from napari_mmssl.viewer.case_groups import groups_of
@@ -19,6 +19,7 @@ from napari_mmssl.viewer.panel import Panel
 from napari_mmssl.viewer.read_ahead import ReadAhead
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.view_controls import ViewControls
+from napari_mmssl.viewer.voxel_checks import VoxelChecks
 from napari_mmssl.workflows.manifest import manifest_rows
 
 #: A table of more files than this is for a program, not for a person.
@@ -41,6 +42,9 @@ class CasesWidget(Panel):
         self._wanted: Case | None = None
         #: The folder asked for last, if no layout knows it but it holds image files.
         self._unknown: Path | None = None
+        self._checks = VoxelChecks(self)
+        self._checks.found.connect(self._checked)
+        self._checks.failed.connect(self._not_checked)
         self._draw()
         self.listen(self.session.cohort_changed, self._show_cohort)
         self.listen(self.session.case_changed, self._mark)
@@ -60,6 +64,13 @@ class CasesWidget(Panel):
             return check_cohort(find_cohort(folder, self._looked.emit))
 
         self.in_thread(find, self._found, lambda sentence: self._not_found(folder, sentence))
+
+    def check_voxels(self) -> None:
+        """Look at the voxels of all cases, in a process of its own; what is odd comes into the table."""
+        if self.session.cohort is not None:
+            self._checks.start(self.session.cohort.root)
+            self._check.setText("Checking voxels ...")
+            self._check.setEnabled(False)
 
     def open_case(self, case: Case) -> None:
         """Show ``case``; its files are read on a thread unless they were read ahead."""
@@ -119,7 +130,15 @@ class CasesWidget(Panel):
         row.addWidget(self._choose)
         row.addWidget(self._choose_file)
         row.addWidget(self._pair)
+        self._check = self.part(
+            QPushButton("Check voxels"),
+            "check_voxels",
+            "Read every scan once and say what does not fit, looks odd, or is the same person twice; takes minutes",
+        )
+        self._check.clicked.connect(self.check_voxels)
+        self._check.setEnabled(False)
         self.column.addLayout(row)
+        self.column.addWidget(self._check)
         self._about = self.text("about_cohort", "No cohort yet. Choose a folder, or drop one on the window.")
         self._list = CaseList(self)
         self._list.add_filters(self)
@@ -160,6 +179,23 @@ class CasesWidget(Panel):
         for button in (self._choose, self._choose_file):
             button.setEnabled(not looking)
 
+    def _checked(self, found: dict[str, tuple[Finding, ...]]) -> None:
+        self._list.table.add_findings(found)
+        self._check.setText("Check voxels")
+        self._check.setEnabled(True)
+        odd = sum(bool(findings) for findings in found.values())
+        self.tell([f"{len(found)} cases were checked, {odd} with findings"])
+        self._mark(self.session.case)
+
+    def _not_checked(self, sentence: str) -> None:
+        self._check.setText("Check voxels")
+        self._check.setEnabled(self.session.cohort is not None)
+        show_warning(sentence)
+
+    def removed(self) -> None:
+        """Give up a check that is on its way."""
+        self._checks.stop()
+
     def _say_progress(self, done: int, total: int) -> None:
         if not self._choose.isEnabled() and (done % _SAY_EVERY == 0 or done == total):
             self._about.setText(f"reading headers: {done} of {total} cases ...")
@@ -181,6 +217,10 @@ class CasesWidget(Panel):
         self._wanted = None
         self._list_cases()
         self._pair.setEnabled(cohort is not None)
+        self._checks.stop()
+        self._list.table.add_findings({})
+        self._check.setText("Check voxels")
+        self._check.setEnabled(bool(cohort and cohort.cases))
         if cohort is None:
             return
         self._set_looking(False)
@@ -229,6 +269,6 @@ class CasesWidget(Panel):
             self._about_case.setText("")
             return
         self._list.mark(case)
-        findings = "; ".join(finding.text for finding in case.findings)
+        findings = "; ".join(finding.text for finding in self._list.table.findings(case))
         where = self._list.place_words(case)
         self._about_case.setText(f"<b>{case.id}</b> ({where})" + (f": {findings}" if findings else ""))
