@@ -72,6 +72,8 @@ class Panel(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self._listening = Listening(self)
         self._listening.closed(self.removed)
+        # napari takes a widget out of its dock and forgets it; Qt would keep it, with its timers and plots.
+        self._listening.closed(self.deleteLater)
 
     def listen(self, emitter: Any, callback: Callable[..., Any]) -> None:
         """Call ``callback`` at each emission, until the dock is closed for good."""

@@ -38,6 +38,7 @@ class PlanesWidget(QWidget):
         self.viewer = plain(napari_viewer)
         self._view = CaseView(self.viewer)
         self._listening = Listening(self)
+        self._listening.closed(self.deleteLater)
         self.panes = {plane: PlanePane(plane, self._slices) for plane in PLANES}
         self._draw()
         self._listen()

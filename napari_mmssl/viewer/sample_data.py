@@ -12,8 +12,6 @@ from napari_mmssl.viewer.layers import LayerTuple
 from napari_mmssl.viewer.places import data_folder
 from napari_mmssl.viewer.readers import open_folder
 
-_SPACING_MM = 2.0
-
 
 def open_glioma() -> list[LayerTuple] | list[tuple[None]]:
     """Return a made-up person with a glioma as layers; ``mmssl sample`` makes whole cohorts.
@@ -25,20 +23,34 @@ def open_glioma() -> list[LayerTuple] | list[tuple[None]]:
     MmsslError
         If the files cannot be written.
     """
-    if current_viewer() is not None and not is_drawn():
-        show_info("drawing a made-up person with a glioma: a phantom, not a patient")
-        _draw_while_the_window_lives()
-    return open_folder(str(glioma_folder()))
+    return _open("glioma", "a made-up person with a glioma")
 
 
-def _draw_while_the_window_lives() -> None:
+def open_prostate() -> list[LayerTuple] | list[tuple[None]]:
+    """Return a made-up man's prostate as layers; see :func:`open_glioma`."""
+    return _open("prostate", "a made-up man's prostate")
+
+
+def open_liver() -> list[LayerTuple] | list[tuple[None]]:
+    """Return a made-up person's CT of the liver as layers; see :func:`open_glioma`."""
+    return _open("liver", "a made-up person's liver")
+
+
+def _open(organ: str, who: str) -> list[LayerTuple] | list[tuple[None]]:
+    if current_viewer() is not None and not is_drawn(organ):
+        show_info(f"drawing {who}: a phantom, not a patient")
+        _draw_while_the_window_lives(organ)
+    return open_folder(str(sample_folder(organ)))
+
+
+def _draw_while_the_window_lives(organ: str) -> None:
     """Draw on a thread and come back when it is done; napari takes layers of a sample at once or not at all."""
     waiting = QEventLoop()
     outcome: list[MmsslError] = []
 
     def draw() -> None:
         try:
-            glioma_folder()
+            sample_folder(organ)
         except MmsslError as error:
             outcome.append(error)
 
@@ -48,12 +60,12 @@ def _draw_while_the_window_lives() -> None:
         raise outcome[0]
 
 
-def is_drawn() -> bool:
+def is_drawn(organ: str = "glioma") -> bool:
     """Whether the sample lies ready."""
-    return _finished().is_file()
+    return _finished(organ).is_file()
 
 
-def glioma_folder() -> Path:
+def sample_folder(organ: str = "glioma") -> Path:
     """Return the folder of the sample, of one case; made if it is not there yet.
 
     Raises
@@ -61,20 +73,20 @@ def glioma_folder() -> Path:
     MmsslError
         If it cannot be written.
     """
-    folder = _finished().with_name("glioma")
-    if not is_drawn():
+    folder = _finished(organ).with_name(organ)
+    if not is_drawn(organ):
         from napari_mmssl.atomic import write_text
         from napari_mmssl.workflows.sample import make_sample
 
         _clear(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        make_sample("glioma", folder, 1, 0, _SPACING_MM)
-        write_text(_finished(), "")
+        make_sample(organ, folder, 1, 0)
+        write_text(_finished(organ), "")
     return folder
 
 
-def _finished() -> Path:
-    return data_folder() / "samples" / "glioma.complete"
+def _finished(organ: str) -> Path:
+    return data_folder() / "samples" / f"{organ}.complete"
 
 
 def _clear(folder: Path) -> None:
