@@ -123,10 +123,23 @@ def test_a_list_of_images_in_each_of_its_spellings(tmp_path, write_nifti):
     assert list(listed(tmp_path, {"validation": [by_key]}).values()) == [{"t1", "flair"}]
 
 
-def test_a_list_beside_the_folder_it_describes_leads_to_that_folder(tmp_path):
-    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}, "training": [{"image": "a.nii"}]}))
-    with pytest.raises(LayoutError, match="choose"):
-        find_cohort(tmp_path / "dataset.json")
+def test_a_dataset_json_stands_for_its_folder(tmp_path, write_nifti):
+    tree(tmp_path, "imagesTr/a.nii labelsTr/a.nii imagesTr/ignored.nii", write_nifti)
+    listed = {"modality": {"0": "CT"}, "training": [{"image": "imagesTr/a.nii", "label": "labelsTr/a.nii"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listed))
+    by_file, by_folder = find_cohort(tmp_path / "dataset.json"), find_cohort(tmp_path)
+    assert (
+        (by_file.layout, found(by_file))
+        == (by_folder.layout, found(by_folder))
+        == ("msd", {"a": {"ct": "a.nii", "LABEL": "a.nii"}})
+    )
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.json", "dataset.json"])
+def test_a_table_or_list_of_something_else_is_refused_in_a_sentence(tmp_path, name):
+    (tmp_path / name).write_text('{"a": 1}')
+    with pytest.raises(LayoutError, match=name):
+        find_cohort(tmp_path / name)
 
 
 def test_names_that_start_alike_are_told_apart_in_one_folder(tmp_path, write_nifti):

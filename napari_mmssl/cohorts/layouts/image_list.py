@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.cohorts.case_folder import sort_files
+from napari_mmssl.cohorts.dataset_json import FILE_NAME
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, session_of, subject_of
 from napari_mmssl.cohorts.json_files import read_json
 from napari_mmssl.cohorts.layouts import layouts
@@ -37,11 +38,11 @@ def image_list(root: Path) -> Recognised | None:
     data = read_json(root)
     if any(key in data for key in _OTHERS):
         return None
+    if root.name == FILE_NAME and ("modality" in data or "channel_names" in data):
+        return None  # it describes the folder it lies in
     parts = [part for part in PARTS if isinstance(data.get(part), list)]
     if not parts:
         raise LayoutError(f"'{root}' is no list of images: nothing is listed under {', '.join(PARTS[:3])}")
-    if "modality" in data or "channel_names" in data:
-        raise LayoutError(f"'{root}' describes the folder it lies in; choose '{root.parent}'")
     try:
         cases = [case for part in parts for case in _cases(data[part], part, root.parent)]
     except (TypeError, KeyError, AttributeError) as error:

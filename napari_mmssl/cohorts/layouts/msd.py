@@ -15,7 +15,8 @@ SPECIFICITY = 3
 
 @layouts.register("msd", summary="Medical Segmentation Decathlon (dataset.json, 4-D files)", source="arXiv:1902.09063")
 def msd(root: Path) -> Recognised | None:
-    """Recognise a ``dataset.json`` that has ``modality`` and an ``imagesTr`` of one file per case."""
+    """Recognise a ``dataset.json`` that has ``modality`` and an ``imagesTr`` of one file per case, or its folder."""
+    root = root.parent if root.name == FILE_NAME else root
     if root.is_file():
         return None
     data = read_dataset_json(root)

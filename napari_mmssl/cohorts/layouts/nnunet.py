@@ -20,13 +20,14 @@ SPECIFICITY = 3
 
 @layouts.register("nnunet", summary="nnU-Net (dataset.json, one _0000 file per channel)", source="arXiv:1809.10486")
 def nnunet(root: Path) -> Recognised | None:
-    """Recognise ``imagesTr`` (or ``imagesTs``) with files that end in ``_0000``.
+    """Recognise ``imagesTr`` (or ``imagesTs``) with files that end in ``_0000``, or the ``dataset.json`` beside it.
 
     Raises
     ------
     LayoutError
         If there are such files and nothing says what the channels are.
     """
+    root = root.parent if root.name == FILE_NAME else root
     if root.is_file():
         return None
     cases = {folder: _channel_files(root / folder) for folder in ("imagesTr", "imagesTs")}

@@ -7,6 +7,7 @@ from napari_mmssl.cohorts.case_folder import sort_files
 from napari_mmssl.cohorts.dataset_json import CHANNEL_FILE, FILE_NAME, read_channels, read_dataset_json
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, subject_of
 from napari_mmssl.cohorts.layouts import layouts
+from napari_mmssl.cohorts.manifest_file import SUFFIXES
 from napari_mmssl.cohorts.modalities import UNKNOWN
 from napari_mmssl.volumes.image_files import stem
 
@@ -16,8 +17,8 @@ _LISTED = f"{FILE_NAME} above it names its channels"
 
 @layouts.register("single_file", summary="One image file")
 def single_file(root: Path) -> Recognised | None:
-    """Recognise any file; whether it can be read shows when its header is."""
-    if not root.is_file():
+    """Recognise any file but a list; whether it can be read shows when its header is."""
+    if not root.is_file() or root.suffix.lower() in SUFFIXES:
         return None
     listed = _listed_channels(root)
     if listed is not None:
