@@ -28,9 +28,14 @@ bench: setup ## every benchmark, one after the other
 demo: setup ## the whole path on the embedded sample cohort, into ./demo
 	$(BIN)/mmssl demo --out demo
 
-screenshots: setup ## pictures of the viewer for the documentation, into docs/images, from ./demo
+screenshots: setup ## every widget, light and dark, at two sizes, into docs/images, from ./demo
 	test -f demo/summary.json || $(BIN)/mmssl demo --out demo --no-window
-	$(WITH_DISPLAY) $(BIN)/python -m napari_mmssl.viewer.screenshots --demo demo --out docs/images
+	for theme in dark light; do \
+	  for size in 1280x800 1600x1000; do \
+	    $(WITH_DISPLAY) $(BIN)/python -m napari_mmssl.viewer.screenshots --demo demo --every \
+	      --theme $$theme --size $$size --out docs/images/$$theme-$$size || exit 1; \
+	  done; \
+	done
 
 dist: setup ## wheel and source archive in dist
 	$(BIN)/python -m build

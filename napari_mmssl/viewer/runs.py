@@ -1,5 +1,6 @@
 """The Runs widget: every run folder, at work or ended, here or on a shared disk; show, order, compare."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class RunsWidget(Panel):
         """Show the runs in ``folder`` and below it."""
         self._folder, self._reader = folder, RunReader()
         self._folder_name.setText(str(folder))
-        self._table.show([])
+        self.table.show([])
         self.look()
 
     def look(self) -> None:
@@ -79,7 +80,7 @@ class RunsWidget(Panel):
     def selected(self) -> list[RunRow]:
         """Return the selected runs, from top to bottom."""
         indices = self._view.selectionModel().selectedRows()
-        return [self._table.rows[index.row()] for index in sorted(indices, key=lambda index: index.row())]
+        return [self.table.rows[index.row()] for index in sorted(indices, key=lambda index: index.row())]
 
     def order(self, order: Order) -> None:
         """Leave an order for each selected run that is at work."""
@@ -121,11 +122,11 @@ class RunsWidget(Panel):
         row.addWidget(self._folder_name, 1)
         row.addWidget(choose)
         self.column.addLayout(row)
-        self._table = RunTable(self)
+        self.table = RunTable(self)
         self._view = self.part(
             QTableView(), "run_table", "Select several to compare them; double-click shows one in Train"
         )
-        self._view.setModel(self._table)
+        self._view.setModel(self.table)
         self._view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._view.verticalHeader().hide()
         self._view.verticalHeader().setDefaultSectionSize(24)
@@ -137,7 +138,7 @@ class RunsWidget(Panel):
         self._view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self._view.setMinimumHeight(120)
         self._view.selectionModel().selectionChanged.connect(self._chosen)
-        self._table.modelReset.connect(self._refresh)
+        self.table.modelReset.connect(self._refresh)
         self._view.doubleClicked.connect(lambda _index: self.attach())
         self._comparison = RunComparison(self.viewer)
         split = QSplitter(Qt.Orientation.Vertical)
@@ -186,19 +187,24 @@ class RunsWidget(Panel):
             return
         rows, curves = found
         before = {row.path for row in self.selected()}
-        self._table.show(rows)
+        self.table.show(rows)
         self._select(before)
         self._comparison.show_runs(curves)
         self._refresh()
+
+    def select(self, paths: Iterable[Path]) -> None:
+        """Select these runs, and no others."""
+        self._view.clearSelection()
+        self._select(set(paths))
 
     def _select(self, paths: set[Path]) -> None:
         """Select the rows of ``paths`` again where the table was made anew."""
         selection = self._view.selectionModel()
         if paths and not selection.hasSelection():
             flags = selection.SelectionFlag.Select | selection.SelectionFlag.Rows
-            for n, row in enumerate(self._table.rows):
+            for n, row in enumerate(self.table.rows):
                 if row.path in paths:
-                    selection.select(self._table.index(n, 0), flags)
+                    selection.select(self.table.index(n, 0), flags)
 
     def _not_looked(self, sentence: str) -> None:
         self._looking = False
@@ -223,7 +229,7 @@ class RunsWidget(Panel):
         }
         for name, enabled in states.items():
             self._buttons[name].setEnabled(enabled)
-        if not self._table.rows:
+        if not self.table.rows:
             self._say(_NOTHING)
         elif one:
             self._say(rows[0].reason or f"{rows[0].path.name}: {rows[0].state}")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 SUMMARY = "Open the real viewer on finished runs and leave pictures of it."
-_SIZE = (1500, 950)
 _LIMIT_S = 60.0
 _SETTLE_S = 0.6
 
@@ -40,8 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     import napari
 
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
+    viewer.window.resize(*_size(args.size))
+    viewer.theme = args.theme
     try:
-        take_pictures(viewer, _material(args), save=not args.keep_open)
+        take_pictures(viewer, _material(args), save=not args.keep_open, every=args.every)
     except TimeoutError as error:
         print(f"mmssl screenshots: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -52,8 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def take_pictures(viewer: Any, material: Material, *, save: bool = True) -> list[Path]:
-    """Show puzzle, training and overlay in ``viewer`` one after the other; return the pictures that were saved.
+def take_pictures(viewer: Any, material: Material, *, save: bool = True, every: bool = False) -> list[Path]:
+    """Show the widgets in ``viewer`` one after the other; return the pictures that were saved.
+
+    Parameters
+    ----------
+    viewer, material
+        Where, and what.
+    save
+        Whether to save pictures, or to leave the window as it is in the end.
+    every
+        Cases, planes and runs too, and not only puzzle, training and overlay.
 
     Raises
     ------
@@ -62,16 +72,18 @@ def take_pictures(viewer: Any, material: Material, *, save: bool = True) -> list
     """
     from napari_mmssl.viewer.workspace import PLUGIN, WIDGETS, open_workspace
 
-    viewer.window.resize(*_SIZE)
     open_workspace(viewer)
     widgets = {name: viewer.window.dock_widgets[f"{name} ({PLUGIN})"] for name in WIDGETS}
     _open_case(widgets["Cases"], material)
     pictures = []
-    for name, tab, show in (
+    scenes = (
+        ("cases", "Cases", _show_planes),
         ("puzzle", "Pretext", _show_puzzle),
         ("training", "Train", _show_training),
+        ("runs", "Runs", _show_runs),
         ("overlay", "Segment", _show_overlay),
-    ):
+    )
+    for name, tab, show in scenes if every else (scenes[1], scenes[2], scenes[4]):
         show(viewer, widgets, material)
         dock = widgets[tab].parent()
         dock.show()
@@ -92,7 +104,28 @@ def _open_case(cases: Any, material: Material) -> None:
     _wait(lambda: session.case is case, f"the case '{material.case}'")
 
 
+def _show_planes(viewer: Any, widgets: dict[str, Any], material: Material) -> None:
+    from napari_mmssl.viewer.workspace import open_planes
+
+    open_planes(viewer)
+    _settle()
+
+
+def _show_runs(viewer: Any, widgets: dict[str, Any], material: Material) -> None:
+    runs = widgets["Runs"]
+    runs.parent().show()
+    runs.parent().raise_()
+    runs.set_folder(material.pretrain.parent)
+    _wait(lambda: bool(runs.table.rows), "the runs")
+    runs.select([row.path for row in runs.table.rows if row.kind == "finetune"])
+    _settle()
+
+
 def _show_puzzle(viewer: Any, widgets: dict[str, Any], material: Material) -> None:
+    from napari_mmssl.viewer.workspace import PLANES
+
+    if PLANES in viewer.window.dock_widgets:
+        viewer.window.remove_dock_widget(viewer.window.dock_widgets[PLANES].parent())
     pretext = widgets["Pretext"]
     pretext.set_run(material.pretrain)
     pretext.show_last_picture()
@@ -146,12 +179,22 @@ def _material(args: argparse.Namespace) -> Material:
     )
 
 
+def _size(words: str) -> tuple[int, int]:
+    width, _, height = words.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise SystemExit(f"'{words}' is no size of a window; write it like 1280x800")
+    return int(width), int(height)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m napari_mmssl.viewer.screenshots", description=SUMMARY)
     parser.add_argument("--demo", type=Path, metavar="DIR", help="what mmssl demo left; the rest is then found in it")
     for name in ("cohort", "pretrain", "finetune", "predictions", "out"):
         parser.add_argument(f"--{name}", type=Path, metavar="DIR")
     parser.add_argument("--case", metavar="ID", help="which case to show; by default the first that was predicted")
+    parser.add_argument("--theme", default="dark", metavar="NAME", help="of napari, such as dark (default) or light")
+    parser.add_argument("--size", default="1500x950", metavar="WxH", help="of the window, 1500x950 by default")
+    parser.add_argument("--every", action="store_true", help="cases, planes and runs too")
     parser.add_argument("--keep-open", action="store_true", help="take no pictures and leave the window to the person")
     return parser
 
