@@ -13,13 +13,14 @@ from typing import Any
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.clinical_columns import KnownTable, plain, row_values, survival, table_of
 
-__all__ = ["read_clinical", "survival"]
+__all__ = ["read_clinical", "read_visits", "survival"]
 
 #: Tables of these names are spoken of even where nothing in them can be used.
 _NAMED = ("survival_data.csv", "survival_info.csv", "name_mapping.csv", "participants.tsv")
 _ID_COLUMN = re.compile(r"(?:.*[_ ])?(?:\w*id|subject|case|name)", re.IGNORECASE)
 _LARGEST_TABLE = 1 << 26
 _MOST_TABLES = 50
+_MOST_VISITS = 1000
 #: A manifest of ours has clinical columns too, and is no table of a cohort.
 _MANIFEST_COLUMNS = {"case", "role", "path"}
 
@@ -59,6 +60,20 @@ def read_clinical(
         for case_id, found in in_folder.items():
             values[case_id] = {**found, **values.get(case_id, {})}
     return values, reasons
+
+
+def read_visits(path: Path) -> dict[str, dict[str, Any]]:
+    """Return session to clinical values of BIDS' table of one person's visits; empty if there is none to be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(islice(csv.DictReader(file, delimiter="\t"), _MOST_VISITS))
+    except (OSError, ValueError, csv.Error):
+        return {}
+    table = table_of({"sessionid"})  # the general one: words count, codes do not
+    if table is None:
+        return {}
+    plain_rows = [{name: (cell or "").strip() for name, cell in row.items() if isinstance(name, str)} for row in rows]
+    return {row["session_id"]: row_values(table, row) for row in plain_rows if row.get("session_id")}
 
 
 def _read_table(path: Path, names: Mapping[str, tuple[str, ...]], values: dict[str, dict[str, Any]]) -> list[str]:

@@ -143,7 +143,7 @@ def _with_clinical(
 ) -> tuple[list[Case], list[str]]:
     folders = (*_cohort_folders(path, cases), *recognised.tables)
     values, reasons = read_clinical(folders, cases, {found.id: found.aliases for found in found_cases})
-    return [replace(case, clinical={**case.clinical, **values.get(case.id, {})}) for case in cases], reasons
+    return [replace(case, clinical={**values.get(case.id, {}), **case.clinical}) for case in cases], reasons
 
 
 def _with_phantom_note(path: Path, cases: list[Case]) -> list[Case]:

@@ -78,3 +78,11 @@ def test_raw_data_one_folder_down_are_found_with_their_derivatives(tmp_path, wri
     (case,) = find_cohort(tmp_path).cases
     assert set(case.modalities) == {"t1"}
     assert case.label is not None
+
+
+def test_the_age_at_a_visit_stands_in_the_table_of_visits(tmp_path, write_nifti):
+    tree(tmp_path, "sub-1/ses-a/anat/sub-1_ses-a_T1w.nii sub-1/ses-b/anat/sub-1_ses-b_T1w.nii", write_nifti)
+    (tmp_path / "sub-1/sub-1_sessions.tsv").write_text("session_id\tage\nses-a\t60\nses-b\t62\n")
+    (tmp_path / "participants.tsv").write_text("participant_id\tsex\nsub-1\tF\n")
+    ages = {case.session: case.clinical for case in find_cohort(tmp_path).cases}
+    assert ages == {"ses-a": {"age_years": 60.0, "sex": "F"}, "ses-b": {"age_years": 62.0, "sex": "F"}}

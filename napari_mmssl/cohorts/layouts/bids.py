@@ -7,6 +7,7 @@ preprocessed images (``desc-preproc``) are then the modalities.
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from napari_mmssl.cohorts.bids_names import (
     BidsName,
@@ -19,6 +20,7 @@ from napari_mmssl.cohorts.bids_names import (
 )
 from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.cohorts.case_folder import folders_in
+from napari_mmssl.cohorts.clinical import read_visits
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.trees import files_below, names_in, said_left_out
@@ -46,7 +48,8 @@ def bids(root: Path) -> Recognised | None:
             name = read_name(path)
             if name is not None and (is_label(name) or is_brain_mask(name)):
                 labels.setdefault((name.subject, name.session), []).append(name)
-    cases = [_case(key, names, labels) for key, names in images.items()]
+    visits = {folder.name: read_visits(folder / f"{folder.name}_sessions.tsv") for folder in people}
+    cases = [_case(key, names, labels, visits.get(key[0], {})) for key, names in images.items()]
     if not any(case.modalities for case in cases):
         return None
     reasons = [
@@ -98,7 +101,12 @@ def _by_session(paths: Iterable[Path]) -> tuple[dict[tuple[str, str], list[BidsN
     return found, others
 
 
-def _case(key: tuple[str, str], names: list[BidsName], derived: dict[tuple[str, str], list[BidsName]]) -> FoundCase:
+def _case(
+    key: tuple[str, str],
+    names: list[BidsName],
+    derived: dict[tuple[str, str], list[BidsName]],
+    visits: dict[str, dict[str, Any]],
+) -> FoundCase:
     subject, session = key
     by_modality: dict[str, list[BidsName]] = {}
     for name in names:
@@ -120,7 +128,8 @@ def _case(key: tuple[str, str], names: list[BidsName], derived: dict[tuple[str, 
         subject,
         modalities,
         label,
-        findings=(*findings, *told),
+        visits.get(session, {}),
+        (*findings, *told),
         session=session,
         aliases=(f"{bare}_{session}", bare),
     )
