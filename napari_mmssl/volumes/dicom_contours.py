@@ -18,6 +18,7 @@ from pydicom.tag import Tag
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.dicom_files import reading_dicom, refuse_bomb
+from napari_mmssl.volumes.dicom_places import one_line
 from napari_mmssl.volumes.dicom_series import DicomSeries, find_series
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.header import Header, NotAVolumeError
@@ -176,7 +177,7 @@ def _classes(dataset: Any) -> tuple[LabelClass, ...]:
         parts = [] if told is None else [int(one) for one in told]
         known = len(parts) == 3 and all(0 <= part <= 255 for part in parts)
         shown = "#" + "".join(f"{part:02x}" for part in parts) if known else colour(n)
-        name = " ".join(str(item.get("ROIName") or "").split()) or f"structure {n + 1}"
+        name = one_line(item.get("ROIName")) or f"structure {n + 1}"
         classes.append(LabelClass(n + 1, name, shown))
     return tuple(classes)
 

@@ -1,4 +1,4 @@
-"""Where a DICOM slice lies: positions, directions and spacings out of header values, refused where they are none."""
+"""Header values of DICOM as what they should be: places, directions, spacings, numbers, names; or refused."""
 
 from typing import Any, TypeAlias
 
@@ -84,6 +84,12 @@ def read_finite(value: Any, default: float) -> float:
     if number is None:
         raise ReadError("its rescaling is no number")
     return number
+
+
+def one_line(value: Any) -> str:
+    """Return a name on one line; one with a backslash in it comes as several values."""
+    parts = value if isinstance(value, (list, MultiValue)) else [value]
+    return " ".join("\\".join(str(part) for part in parts if part is not None).split())
 
 
 def _vector(values: np.ndarray) -> Vector:

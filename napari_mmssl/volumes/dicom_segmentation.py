@@ -20,7 +20,7 @@ from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.cielab import from_cielab
 from napari_mmssl.volumes.dicom_files import reading_dicom, refuse_bomb
 from napari_mmssl.volumes.dicom_frames import frames_of
-from napari_mmssl.volumes.dicom_places import read_directions, read_number, read_position, read_spacing
+from napari_mmssl.volumes.dicom_places import one_line, read_directions, read_number, read_position, read_spacing
 from napari_mmssl.volumes.dicom_unpacking import unpack
 from napari_mmssl.volumes.geometry import Geometry, lps_to_ras
 from napari_mmssl.volumes.header import Header, NotAVolumeError
@@ -162,7 +162,7 @@ def _segments(described: Sequence[Any], kind: str) -> tuple[tuple[int, ...], tup
         values = list(numbers)
     classes = []
     for n, (item, value) in enumerate(zip(items, values, strict=True)):
-        name = " ".join(str(item.get("SegmentLabel") or "").split()) or f"segment {numbers[n]}"
+        name = one_line(item.get("SegmentLabel")) or f"segment {numbers[n]}"
         packed = item.get("RecommendedDisplayCIELabValue")
         known = packed is not None and len(packed) == 3
         classes.append(LabelClass(value, name, from_cielab([int(one) for one in packed]) if known else colour(n)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.valuerep import DA, TM
 
 from napari_mmssl.atomic import replacing
 from napari_mmssl.errors import WriteError
@@ -31,6 +32,9 @@ _MOST_SEGMENTS = 255
 #: Above this many bytes, frames without a voxel are left out. Below it the file holds its whole grid.
 _MOST_BYTES = 64 << 20
 _SERIES_NUMBER = 900
+_UTF_8 = "ISO_IR 192"
+#: Letters that DICOM keeps of a name.
+_LONGEST_NAME = 64
 #: What every study has by the standard, though it may be empty, and anonymised files often lack.
 _DEMANDED = [
     "PatientID",
@@ -43,6 +47,7 @@ _DEMANDED = [
     "StudyTime",
     "ReferringPhysicianName",
 ]
+_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 #: Storage classes of series that do not say theirs.
 _BY_MODALITY = {
     "MR": "1.2.840.10008.5.1.4.1.1.4",
@@ -91,6 +96,8 @@ def write_segmentation(path: Path, label_map: LabelMap, stack: Stack, *, automat
         _describe(segmentation, classes)
         with replacing(path) as aside:
             segmentation.save_as(aside)
+    if any(len(one.name) > _LONGEST_NAME for one in classes):
+        notes += (f"names of classes are cut to {_LONGEST_NAME} letters, as DICOM wants it",)
     if omit:
         notes += ("slices without a label are left out of the file; readers take them for background",)
     return notes
@@ -132,14 +139,17 @@ def _sources(slices: Sequence[Slice]) -> list[Any]:
 def _completed(sources: Sequence[Any], thickness_mm: float) -> tuple[str, ...]:
     """Fill in what the standard demands and the series lacks; return what was made up."""
     notes = []
-    if any(not source.get(name) for source in sources for name in ("SOPInstanceUID", "StudyInstanceUID")):
+    if any(not source.get(name) for source in sources for name in _UIDS):
         raise WriteError("its files have no UIDs by which a segmentation could refer to them")
     frame_of_reference = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, str(sources[0].get('SeriesInstanceUID') or '')).int}"
     if not sources[0].get("FrameOfReferenceUID"):
         notes.append("the series names no frame of reference; the segmentation was given one of its own")
     for source in sources:
+        # Names of classes may be in any script, and the patient's stay what they are.
+        source.decode()
+        source.SpecificCharacterSet = _UTF_8
         for name in _DEMANDED:
-            if name not in source:
+            if not _is_sound(name, source.get(name)):
                 setattr(source, name, None)
         if not source.get("SOPClassUID"):
             source.SOPClassUID = _BY_MODALITY.get(str(source.get("Modality") or ""), _BY_MODALITY["MR"])
@@ -148,6 +158,18 @@ def _completed(sources: Sequence[Any], thickness_mm: float) -> tuple[str, ...]:
         if not source.get("SliceThickness"):
             source.SliceThickness = thickness_mm
     return tuple(notes)
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    """Whether ``value`` is what the standard allows: anonymising programs write words into dates."""
+    try:
+        if name.endswith("Date"):
+            DA(value or None)
+        elif name.endswith("Time"):
+            TM(value or None)
+    except ValueError:
+        return False
+    return value is not None and (name != "PatientSex" or value in ("M", "F", "O", ""))
 
 
 def _built(
@@ -201,7 +223,8 @@ def _description(number: int, one: LabelClass, automatic: bool) -> Any:
     algorithm = hd.AlgorithmIdentificationSequence("napari-mmssl", codes.DCM.ArtificialIntelligence, "1")
     described = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=one.name[:64],
+        # A backslash would part it in two.
+        segment_label=one.name.replace("\\", "/")[:_LONGEST_NAME].strip() or f"label {one.value}",
         segmented_property_category=_concept(code.category),
         segmented_property_type=_concept(code.kind),
         algorithm_type="AUTOMATIC" if automatic else "SEMIAUTOMATIC",
@@ -219,7 +242,8 @@ def _description(number: int, one: LabelClass, automatic: bool) -> Any:
 
 
 def _describe(segmentation: Any, classes: Sequence[LabelClass]) -> None:
-    """Keep the values of the label map, since segments must be numbered from 1 on."""
+    """Keep the values of the label map, since segments must be numbered from 1 on, and names in any script."""
+    segmentation.SpecificCharacterSet = _UTF_8
     for item, one in zip(segmentation.SegmentSequence, classes, strict=True):
         item.SegmentDescription = VALUE_WORDS.format(one.value)
 

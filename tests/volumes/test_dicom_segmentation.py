@@ -128,6 +128,50 @@ def test_it_says_whose_it_is_and_what_its_segments_are(written):
     assert {item.SegmentAlgorithmType for item in ds.SegmentSequence} == {"SEMIAUTOMATIC"}
 
 
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ({}, NAME),
+        ({"SpecificCharacterSet": "ISO_IR 100"}, "Müller^Jürgen"),
+        ({"SpecificCharacterSet": ["", "ISO 2022 IR 87"]}, "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    ],
+)
+def test_names_of_classes_and_people_keep_their_letters(tmp_path, rng, tags, name):
+    write_series(tmp_path / "series", places(3), rng, PatientName=name, **tags)
+    (stack,) = choose_series(tmp_path / "series").stacks
+    classes = (LabelClass(1, "肝臓", "#d55e00"), LabelClass(2, "a\\b", "#123456"), LabelClass(3, "x" * 80, "#ffffff"))
+    labels = LabelMap(rng.integers(0, 4, stack.geometry.shape), stack.geometry, classes)
+    notes = write_segmentation(tmp_path / "seg.dcm", labels, stack)
+    assert pydicom.dcmread(tmp_path / "seg.dcm").PatientName == name
+    assert [one.name for one in read_label_map(tmp_path / "seg.dcm").classes] == ["肝臓", "a/b", "x" * 64]
+    assert any("cut to 64" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PatientBirthDate": "removed", "StudyDate": "2020-01-01", "StudyTime": "noon", "PatientSex": "Male"},
+        {"AccessionNumber": None, "PatientSex": None, "PatientID": None},
+        {"FrameOfReferenceUID": "1.2.9", "SliceThickness": None},
+    ],
+)
+def test_headers_that_anonymising_spoiled_do_not_keep_a_segmentation_from_being_written(tmp_path, rng, tags):
+    with pydicom.config.disable_value_validation():
+        each = {key: value for key, value in tags.items() if value is not None}
+        write_series(tmp_path / "series", places(3), rng, **each)
+        for path in (tmp_path / "series").iterdir():
+            ds = pydicom.dcmread(path)
+            for key in tags.keys() - each:
+                if key in ds:
+                    del ds[key]
+            ds.save_as(path)
+    (stack,) = choose_series(tmp_path / "series").stacks
+    labels = LabelMap(rng.integers(0, 2, stack.geometry.shape), stack.geometry)
+    write_segmentation(tmp_path / "seg.dcm", labels, stack)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "seg.dcm").array, labels.array)
+    assert hd.seg.segread(tmp_path / "seg.dcm").number_of_segments == 1
+
+
 def test_frames_left_out_are_background_and_the_grid_is_found_again(tmp_path, rng, monkeypatch):
     monkeypatch.setattr(dicom_segmentation_writing, "_MOST_BYTES", 0)
     stack = stack_in(tmp_path / "series", "oblique", rng)
