@@ -1,5 +1,6 @@
 """Find the cohort that a folder or file holds: recognise the layout, read the headers, add the tables."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,8 +95,9 @@ def _build_case(found: FoundCase, *, forgiving: bool) -> Case:
 
 def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving: bool) -> ScanFile | None:
     """Return ``file`` with what its header says, or ``None`` and one more finding."""
+    why = sys.intern(file.why)  # thousands of cases share a few reasons
     if file.geometry is not None:
-        return ScanFile(file.path, file.geometry, file.channel, file.series_uid, why=file.why, coding=file.coding)
+        return ScanFile(file.path, file.geometry, file.channel, file.series_uid, why=why, coding=file.coding)
     try:
         header = read_header(file.path)
         problem = _channel_problem(name, file, header)
@@ -120,7 +122,7 @@ def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving
         channel,
         synthetic=header.synthetic,
         passed_gate=header.passed_gate,
-        why=file.why,
+        why=why,
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 from napari_mmssl.cli.main import main
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import ConfigError, LayoutError
+from napari_mmssl.training.settings import DataSettings
 from napari_mmssl.workflows.manifest import manifest_rows, save_manifest, save_rows
+from napari_mmssl.workflows.material import gather
 
 
 @pytest.fixture
@@ -153,3 +155,20 @@ def test_a_missing_file_of_a_manifest_is_a_finding_and_paths_may_lead_anywhere(t
     assert set(case.modalities) == {"t1", "t2"}
     assert [finding.kind for finding in case.findings] == ["unreadable", "unreadable"]
     assert sorted(path.name for path in (tmp_path / "lists").iterdir()) == ["m.csv"]
+
+
+def test_a_training_is_fed_the_same_from_the_manifest_as_from_the_folder(tmp_path, write_nifti):
+    for n in range(6):
+        write_nifti(tmp_path / f"cohort/p{n // 2}/week-{n}/t1.nii.gz", affine=np.diag([1.0, 1.0, 1.0 + n, 1.0]))
+        write_nifti(
+            tmp_path / f"cohort/p{n // 2}/week-{n}/seg.nii.gz", affine=np.diag([1.0, 1.0, 1.0 + n, 1.0]), dtype=np.uint8
+        )
+    save_manifest(find_cohort(tmp_path / "cohort"), tmp_path / "mine.csv")
+    by_folder, by_file = (gather(tmp_path / name, DataSettings(), 3, labelled=True) for name in ("cohort", "mine.csv"))
+    assert [case.id for case in by_file.train] == [case.id for case in by_folder.train]
+    assert (by_file.split, by_file.spacing_mm, by_file.modalities) == (
+        by_folder.split,
+        by_folder.spacing_mm,
+        by_folder.modalities,
+    )
+    assert by_file.fingerprint() == by_folder.fingerprint()
