@@ -14,7 +14,9 @@ import pytest
 import SimpleITK as sitk
 
 from napari_mmssl.errors import MmsslError, ReadError
-from napari_mmssl.volumes.image_files import SUFFIXES, read_header, read_label_map, read_volume
+from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.image_files import SUFFIXES, read_header, read_label_map, read_volume, write_label_map
+from napari_mmssl.volumes.volume import LabelClass, LabelMap
 
 ARRAY = np.random.default_rng(7).integers(-99, 99, (4, 5, 6)).astype(np.int16)
 #: Each name with the file that holds its voxels.
@@ -25,6 +27,7 @@ SEEDS = {
     "pair.hdr": "pair.img",
     "raw.nrrd": "raw.nrrd",
     "packed.nrrd": "packed.nrrd",
+    "segments.nrrd": "segments.nrrd",
     "raw.nhdr": "raw.raw",
     "packed.nhdr": "packed.raw.gz",
     "raw.mha": "raw.mha",
@@ -41,6 +44,8 @@ def sound(tmp_path_factory):
     nib.save(nib.Nifti1Image(ARRAY.T, np.eye(4)), folder / "packed.nii.gz")
     nib.save(nib.Nifti2Image(ARRAY.T, np.eye(4)), folder / "second.nii")
     nib.save(nib.Nifti1Pair(ARRAY.T, np.eye(4)), folder / "pair.hdr")
+    classes = (LabelClass(1, "core", "#d55e00"), LabelClass(9, "Ödem", "#123456"))
+    write_label_map(folder / "segments.nrrd", LabelMap(ARRAY, Geometry(ARRAY.shape, np.eye(4)), classes))
     image = sitk.GetImageFromArray(ARRAY)
     for suffix in ("nrrd", "nhdr", "mha", "mhd"):
         sitk.WriteImage(image, str(folder / f"raw.{suffix}"), useCompression=False)
