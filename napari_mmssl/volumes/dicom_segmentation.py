@@ -52,6 +52,8 @@ _TAGS = [
 #: A frame may lie this share of a step beside its even place.
 _EVEN = 0.05
 _MOST_VOXELS = 2**30
+#: In all frames of a packed file, which are unpacked together.
+_MOST_UNPACKED = 2**32
 _MOST_VALUE = 65535
 
 
@@ -141,6 +143,8 @@ def _content(path: Path, *, with_pixels: bool) -> _Content:
     if rows < 1 or columns < 1 or not dataset.get("PerFrameFunctionalGroupsSequence"):
         raise ReadError("it holds no frames with a place")
     n_bits = 1 if kind == "BINARY" else 8
+    if _encapsulated(dataset) and rows * columns * len(frames) > _MOST_UNPACKED:
+        raise ReadError(f"it tells of {len(frames)} frames of {rows} x {columns} voxels, too many to be read")
     if not _encapsulated(dataset) and rows * columns * len(frames) * n_bits // 8 > size:
         raise ReadError(f"the file ends early: {len(frames)} frames of {rows} x {columns} voxels do not fit into it")
     numbers, classes = _segments(dataset.get("SegmentSequence") or [], kind)
