@@ -86,6 +86,34 @@ def is_brain_mask(name: BidsName) -> bool:
     )
 
 
+def sort_session(
+    names: Sequence[BidsName], derived: Sequence[BidsName] = ()
+) -> tuple[dict[str, FoundFile], FoundFile | None, tuple[Finding, ...]]:
+    """Return the modalities and the label map of one session, and what was left out.
+
+    Parameters
+    ----------
+    names
+        Its files.
+    derived
+        Label maps that lie elsewhere.
+    """
+    by_modality: dict[str, list[BidsName]] = {}
+    for name in names:
+        modality = modality_of(name)
+        if modality is not None:
+            by_modality.setdefault(modality, []).append(name)
+    modalities: dict[str, FoundFile] = {}
+    findings: list[Finding] = []
+    for modality, candidates in by_modality.items():
+        chosen, told = choose_image(modality, candidates)
+        findings += told
+        if chosen is not None:
+            modalities[modality] = chosen
+    label, told = choose_label([*derived, *(name for name in names if is_label(name) or is_brain_mask(name))])
+    return modalities, label, (*findings, *told)
+
+
 def choose_image(modality: str, names: Sequence[BidsName]) -> tuple[FoundFile | None, list[Finding]]:
     """Return the one of ``names`` that is meant, and a finding where others were there; none if it is not clear."""
     fewest = min(len(_telling(name)) for name in names)

@@ -1,12 +1,12 @@
 """``dataset.json``, which both nnU-Net and the Medical Segmentation Decathlon put beside their images."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.cohorts.case import Finding
+from napari_mmssl.cohorts.json_files import read_json
 from napari_mmssl.cohorts.modalities import canonical
 from napari_mmssl.errors import LayoutError
 
@@ -40,16 +40,7 @@ def read_dataset_json(root: Path) -> dict[str, Any] | None:
         If it is there and is no JSON object.
     """
     path = root / FILE_NAME
-    if not path.is_file():
-        return None
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    # RecursionError: a hostile file of a hundred thousand brackets.
-    except (OSError, ValueError, RecursionError) as error:
-        raise LayoutError(f"'{path}' is damaged: it is not JSON") from error
-    if not isinstance(data, dict):
-        raise LayoutError(f"'{path}' is damaged: it holds no table of names")
-    return data
+    return read_json(path) if path.is_file() else None
 
 
 def read_channels(root: Path, named: Any) -> Channels:

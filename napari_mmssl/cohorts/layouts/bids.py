@@ -11,17 +11,15 @@ from typing import Any
 
 from napari_mmssl.cohorts.bids_names import (
     BidsName,
-    choose_image,
-    choose_label,
     is_brain_mask,
     is_label,
     modality_of,
     read_name,
+    sort_session,
 )
-from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.cohorts.case_folder import folders_in
 from napari_mmssl.cohorts.clinical import read_visits
-from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised
+from napari_mmssl.cohorts.found import FoundCase, Recognised
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.trees import files_below, names_in, said_left_out
 
@@ -108,20 +106,7 @@ def _case(
     visits: dict[str, dict[str, Any]],
 ) -> FoundCase:
     subject, session = key
-    by_modality: dict[str, list[BidsName]] = {}
-    for name in names:
-        modality = modality_of(name)
-        if modality is not None:
-            by_modality.setdefault(modality, []).append(name)
-    modalities: dict[str, FoundFile] = {}
-    findings: list[Finding] = []
-    for modality, candidates in by_modality.items():
-        chosen, told = choose_image(modality, candidates)
-        findings += told
-        if chosen is not None:
-            modalities[modality] = chosen
-    beside = [name for name in names if is_label(name) or is_brain_mask(name)]
-    label, told = choose_label([*derived.get(key, []), *beside])
+    modalities, label, findings = sort_session(names, derived.get(key, []))
     bare = subject.removeprefix("sub-")
     return FoundCase(
         "_".join(part for part in key if part),
@@ -129,7 +114,7 @@ def _case(
         modalities,
         label,
         visits.get(session, {}),
-        (*findings, *told),
+        findings,
         session=session,
         aliases=(f"{bare}_{session}", bare),
     )

@@ -3,11 +3,9 @@
 import re
 from pathlib import Path
 
-from napari_mmssl.cohorts.bids_names import BidsName, choose_image, choose_label, is_brain_mask, modality_of, read_name
-from napari_mmssl.cohorts.bids_names import is_label as is_bids_label
-from napari_mmssl.cohorts.case import Finding
+from napari_mmssl.cohorts.bids_names import BidsName, read_name, sort_session
 from napari_mmssl.cohorts.case_folder import images_in, sort_files
-from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, session_of, subject_of
+from napari_mmssl.cohorts.found import FoundCase, Recognised, session_of, subject_of
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.modalities import canonical
 from napari_mmssl.volumes.image_files import stem
@@ -42,16 +40,9 @@ def _bids_cases(names: list[BidsName]) -> list[FoundCase]:
     cases = []
     for key in dict.fromkeys((name.subject, name.session) for name in names):
         own = [name for name in names if (name.subject, name.session) == key]
-        modalities: dict[str, FoundFile] = {}
-        findings: list[Finding] = []
-        for modality in dict.fromkeys(found for name in own if (found := modality_of(name))):
-            chosen, told = choose_image(modality, [name for name in own if modality_of(name) == modality])
-            findings += told
-            if chosen is not None:
-                modalities[modality] = chosen
-        label, told = choose_label([name for name in own if is_bids_label(name) or is_brain_mask(name)])
+        modalities, label, findings = sort_session(own)
         case_id = "_".join(part for part in key if part)
-        cases.append(FoundCase(case_id, key[0], modalities, label, findings=(*findings, *told), session=key[1]))
+        cases.append(FoundCase(case_id, key[0], modalities, label, findings=findings, session=key[1]))
     return cases
 
 
