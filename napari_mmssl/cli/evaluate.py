@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--regions",
         metavar="NAME",
-        help="label coding to compare in: brats2018, brats2023, msd_task01, prostate_zones, lesion (label above 0) "
-        "or values (default: the one the network was trained with)",
+        help="label coding to compare in: brats2018, brats2023, brats2024, brats_ped2024, msd_task01, prostate_zones, "
+        "lesion (label above 0) or values (default: the one the network was trained with)",
     )
     parser.add_argument(
         "--subsets", action="store_true", help="measure people who were held out from every subset of their modalities"
