@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_mmssl.viewer.curve_values import Curve, curves_in, is_score, short_names
 from napari_mmssl.viewer.lines_plot import LinesPlot
 
 SMOOTHINGS = {"each step": 1, "10 steps": 10, "50 steps": 50, "200 steps": 200}
+
+#: So many values are drawn anew at most every two seconds.
+_MANY, _MANY_MS = 20_000, 2000
 
 
 class CurvesView(QWidget):
@@ -26,6 +30,10 @@ class CurvesView(QWidget):
         column.addLayout(plot_controls(self._losses))
         column.addWidget(self._losses, 1)
         column.addWidget(self._metrics, 1)
+        # Long curves take tens of milliseconds to draw; they are drawn less often, and not while nobody sees them.
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._redraw)
         self._redraw()
 
     def clear(self) -> None:
@@ -34,8 +42,15 @@ class CurvesView(QWidget):
         self._redraw()
 
     def add(self, events: Iterable[dict[str, Any]]) -> None:
-        """Add what is in ``events`` and draw it."""
+        """Add what is in ``events`` and draw it soon."""
         curves_in(events, self.curves)
+        if self.isVisible() and not self._timer.isActive():
+            values = sum(len(curve.steps) for curve in self.curves.values())
+            self._timer.start(_MANY_MS if values > _MANY else 0)
+
+    def showEvent(self, event: Any) -> None:
+        """Draw what came while it was not seen."""
+        super().showEvent(event)
         self._redraw()
 
     def follow_theme(self, event: Any = None) -> None:
