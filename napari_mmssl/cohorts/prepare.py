@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import platformdirs
 
 from napari_mmssl.atomic import write_json
+from napari_mmssl.cohorts.cache_budget import HEAD, aside, budget_bytes, make_room, mark_used
 from napari_mmssl.cohorts.case import Case, ScanFile
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
@@ -27,6 +29,8 @@ from napari_mmssl.volumes.resample import cropped, resample, with_spacing
 PREPARED_VERSION = 1
 _MARGIN = 2
 _CLIP = 5.0
+#: Cases stored between two looks at how full the cache is.
+_LOOK_EVERY = 50
 
 Spacing = tuple[float, float, float]
 
@@ -197,6 +201,9 @@ def prepare_cohort(
 ) -> list[PreparedCase]:
     """Prepare ``cases``, keeping the results on disk; arrays are mapped from there, not held in memory.
 
+    What is kept of other cases is deleted, longest unused first, when the budget is spent; see
+    :mod:`napari_mmssl.cohorts.cache_budget`.
+
     Parameters
     ----------
     cases, spacing_mm, with_label
@@ -204,18 +211,29 @@ def prepare_cohort(
     progress
         Called with (cases done, cases in all).
     """
-    prepared = []
-    for done, case in enumerate(cases, start=1):
-        prepared.append(_cached(case, spacing_mm, with_label))
+    cache, budget = cache_folder() / "prepared", budget_bytes()
+    folders = [cache / _key(case, spacing_mm, with_label) for case in cases]
+    prepared, stored = [], 0
+    for done, (case, folder) in enumerate(zip(cases, folders, strict=True), start=1):
+        if not (folder / HEAD).is_file():
+            if stored % _LOOK_EVERY == 0:
+                make_room(cache, budget, folders)
+            stored += 1
+        prepared.append(_cached(case, folder, spacing_mm, with_label))
         progress(done, len(cases))
+    if stored:
+        make_room(cache, budget, folders)
     return prepared
 
 
-def _cached(case: Case, spacing_mm: Spacing | None, with_label: bool) -> PreparedCase:
-    folder = cache_folder() / "prepared" / _key(case, spacing_mm, with_label)
-    if not (folder / "case.json").is_file():
-        _store(prepare_case(case, spacing_mm, with_label=with_label), folder)
-    return _load(folder, case)
+def _cached(case: Case, folder: Path, spacing_mm: Spacing | None, with_label: bool) -> PreparedCase:
+    for _ in range(2):  # another process may make room between the look and the reading
+        if not (folder / HEAD).is_file():
+            _store(prepare_case(case, spacing_mm, with_label=with_label), folder)
+        mark_used(folder)
+        with suppress(FileNotFoundError):
+            return _load(folder, case)
+    raise ReadError(f"'{folder}' is deleted while it is read; give prepared cases more room with MMSSL_CACHE_GB")
 
 
 def _key(case: Case, spacing_mm: Spacing | None, with_label: bool) -> str:
@@ -237,31 +255,34 @@ def _key(case: Case, spacing_mm: Spacing | None, with_label: bool) -> str:
 
 def _store(prepared: PreparedCase, folder: Path) -> None:
     """Write aside and rename, so that two processes preparing one case do not meet half of it."""
-    aside = folder.with_name(f".{os.getpid()}-{folder.name}")
+    half = aside(folder)
     try:
-        aside.mkdir(parents=True, exist_ok=True)
-        np.save(aside / "volumes.npy", prepared.volumes)
-        np.save(aside / "foreground.npy", prepared.foreground)
+        half.mkdir(parents=True, exist_ok=True)
+        np.save(half / "volumes.npy", prepared.volumes)
+        np.save(half / "foreground.npy", prepared.foreground)
         if prepared.label is not None:
-            np.save(aside / "label.npy", prepared.label)
+            np.save(half / "label.npy", prepared.label)
         write_json(
-            aside / "case.json",
+            half / HEAD,
             {
                 "modalities": prepared.modalities,
                 "geometry": _geometry_table(prepared.geometry),
                 "source": _geometry_table(prepared.source),
             },
         )
-        if not folder.exists():
-            os.replace(aside, folder)
+        try:
+            os.replace(half, folder)
+        except OSError:
+            if not (folder / HEAD).is_file():  # or another process was quicker
+                raise
     except OSError as error:
-        raise WriteError(f"cannot keep prepared cases in '{folder.parent}': {error.strerror}") from error
+        raise WriteError(f"cannot keep prepared cases in '{folder.parent}': {error.strerror or error}") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def _load(folder: Path, case: Case) -> PreparedCase:
-    head = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
     has_label = (folder / "label.npy").is_file()
     return PreparedCase(
         case.id,
