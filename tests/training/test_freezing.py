@@ -10,7 +10,6 @@ from small_cohorts import write_small_cohort
 from napari_mmssl.cohorts.splits import take_fraction
 from napari_mmssl.networks.encoders import build_encoder, encoders
 from napari_mmssl.training.freezing import frozen_parameters
-from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.pretrain import pretrain
@@ -37,10 +36,9 @@ def tuned(base, out, **flags):
 
 
 @pytest.mark.parametrize("freeze", ["stem", "half", "encoder"])
-@pytest.mark.parametrize("fusion", ["mean"])
-def test_frozen_weights_are_those_of_the_pretraining_bit_for_bit(base, tmp_path, freeze, fusion):
+def test_frozen_weights_are_those_of_the_pretraining_bit_for_bit(base, tmp_path, freeze):
     before = load_file(base / "pre" / "weights" / "encoder.safetensors")
-    after = tuned(base, tmp_path / "run", freeze=freeze, fusion=fusion)
+    after = tuned(base, tmp_path / "run", freeze=freeze, fusion="mean")
     kept = {name for name, tensor in before.items() if torch.equal(after[f"encoder.single.{name}"], tensor)}
     if freeze == "encoder":
         assert kept == set(before)
@@ -64,13 +62,8 @@ def test_half_of_every_encoder_is_more_than_its_stem_and_less_than_all(name):
     assert 2 < len(half) < len(list(encoder.parameters()))
 
 
-def test_smaller_shares_of_the_labels_are_parts_of_larger_ones(base, tmp_path):
+def test_smaller_shares_of_the_labels_are_parts_of_larger_ones():
     people = [f"person {number}" for number in range(37)]
     for seed in range(5):
         taken = [set(take_fraction(people, share, seed)) for share in (0.05, 0.1, 0.2, 0.5, 1.0)]
-        assert all(small <= large for small, large in pairwise(taken))
-    used = []
-    for share in (0.4, 1.0):
-        tuned(base, tmp_path / str(share), label_fraction=share)
-        used.append(set(RunFolder(tmp_path / str(share)).provenance()["used"]["train"]))
-    assert used[0] < used[1]
+        assert all(small < large for small, large in pairwise(taken))
