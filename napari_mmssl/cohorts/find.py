@@ -11,6 +11,7 @@ from napari_mmssl.cohorts.clinical import read_clinical
 from napari_mmssl.cohorts.found import FoundCase, FoundFile, Recognised, with_safe_ids
 from napari_mmssl.cohorts.layouts import ASKED_LAST, layouts, place_in_turn
 from napari_mmssl.cohorts.modalities import in_order
+from napari_mmssl.cohorts.names import with_one_subject
 from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, read_phantom_note
 from napari_mmssl.errors import LayoutError, MmsslError
 from napari_mmssl.volumes.dicom_series import holds_dicom
@@ -50,8 +51,9 @@ def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
     # A manifest holds what its tables said when it was written, and what a person corrected since.
     cases, table_reasons = (cases, []) if name == "manifest" else _with_clinical(path, cases, recognised, found_cases)
     cases = _with_phantom_note(path, cases)
-    reasons, ordered = (*recognised.reasons, *table_reasons), tuple(sorted(cases, key=lambda case: case.id))
-    return Cohort(path, name, reasons, ordered, dict(recognised.label_names))
+    cases, name_reasons = with_one_subject(cases, _cohort_folders(path, cases))
+    reasons = (*recognised.reasons, *table_reasons, *name_reasons)
+    return Cohort(path, name, reasons, tuple(sorted(cases, key=lambda case: case.id)), dict(recognised.label_names))
 
 
 def recognise(path: Path) -> tuple[str, Recognised]:

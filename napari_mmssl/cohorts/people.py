@@ -1,31 +1,24 @@
 """Know a person again: in other spellings of the name, in other years' names, and by what the scans show."""
 
-import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_mmssl.cohorts.case import Cohort
-from napari_mmssl.cohorts.found import subject_of
 from napari_mmssl.cohorts.image_hash import N_BITS, Bits, image_hash, unlikeness
 from napari_mmssl.cohorts.modalities import in_order
+from napari_mmssl.cohorts.names import other_names, plain_name
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.cohorts.thumbnails import Thumbnail, block_means
 
 #: Two scans of one modality in which a smaller share of the bits differs are one scan; how well that parts people:
 #: docs/how-to/check-a-cohort.md.
 SAME_SCAN = 0.10
-_NAME_TABLES = ("name_mapping.csv", "name_mapping_validation_data.csv")
-_LARGEST_TABLE = 1 << 24
 #: So many cases are compared with so many at once, whatever the size of the cohorts.
 _BLOCK = 512
-#: BraTS 2017 to 2019 put the year before one name, and 2017 spells the archive without its number.
-_BRATS_YEAR = re.compile(r"^brats1[789](?=tcia|cbica|2013)")
-_MARKS = re.compile(r"^sub-")
 #: What anybody may call the people of a cohort.
 _ANYBODYS_NAME = re.compile(
     r"(?:case|patient|pat|subject|subj|sub|person|p|s|id|scan|img|image|training|phantom\w*)?\d{0,4}"
@@ -62,25 +55,6 @@ class Match:
     one: Traits
     other: Traits
     reason: str
-
-
-def plain_name(name: str) -> str:
-    """Return what the spellings of one person's name share: no marks, no visit, no separators, no year of BraTS."""
-    bare = _MARKS.sub("", subject_of(_MARKS.sub("", name.casefold())))
-    # Between digits a separator tells 1-11 from 11-1.
-    return _BRATS_YEAR.sub("", re.sub(r"(?<!\d)[^a-z0-9]+|[^a-z0-9]+(?!\d)", "", bare))
-
-
-def other_names(folders: Iterable[Path]) -> dict[str, frozenset[str]]:
-    """Return for each person of BraTS's ``name_mapping.csv`` all the names that the years gave, by each of them."""
-    names: dict[str, frozenset[str]] = {}
-    for path in (folder / table for folder in folders for table in _NAME_TABLES):
-        for row in _rows(path):
-            cells = [cell for column, cell in row.items() if column.lower().endswith("id") and _is_name(cell)]
-            together = frozenset(map(plain_name, cells))
-            for name in together:
-                names[name] = names.get(name, frozenset()) | together
-    return names
 
 
 def traits(cohort: Cohort, hashes_by_case: Mapping[str, Mapping[str, Bits]]) -> list[Traits]:
@@ -144,7 +118,7 @@ def _name_counts(name: str, one: Traits, other: Traits) -> bool:
     if one.cohort == other.cohort or not _ANYBODYS_NAME.fullmatch(name):
         return True
     shared = set(one.hashes) & set(other.hashes)
-    return not shared or float(np.mean([unlikeness(one.hashes[m], other.hashes[m]) for m in shared])) < SAME_SCAN
+    return not shared or bool(np.mean([unlikeness(one.hashes[m], other.hashes[m]) for m in shared]) < SAME_SCAN)
 
 
 def _alike(ours: Sequence[Traits], theirs: Sequence[Traits]) -> Iterator[tuple[Traits, Traits, str]]:
@@ -179,22 +153,5 @@ def _signs(cases: Sequence[Traits], name: str) -> tuple[npt.NDArray[np.float32],
     signs = np.zeros((len(cases), N_BITS), dtype=np.float32)
     for n, one in enumerate(cases):
         if has[n]:
-            signs[n] = np.where(one.hashes[name], 1, -1)
+            signs[n] = np.where(np.unpackbits(one.hashes[name]), 1, -1)
     return signs, has
-
-
-def _is_name(cell: str) -> bool:
-    return bool(cell.strip()) and cell.strip().casefold() not in ("na", "nan", "none", "-")
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        if path.stat().st_size > _LARGEST_TABLE:
-            return []
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [
-                {name: cell for name, cell in row.items() if isinstance(name, str) and isinstance(cell, str)}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, csv.Error):
-        return []

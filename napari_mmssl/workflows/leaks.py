@@ -11,7 +11,8 @@ from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.cohorts.checks.voxels import thumbnails
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.image_hash import HASH_VERSION, from_text, to_text
-from napari_mmssl.cohorts.people import Traits, hashes, plain_name, prepared_hashes, same_people, traits
+from napari_mmssl.cohorts.names import plain_name
+from napari_mmssl.cohorts.people import Traits, hashes, prepared_hashes, same_people, traits
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import RunError
 from napari_mmssl.training.run_folder import RunFolder

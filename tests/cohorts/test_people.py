@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.image_hash import N_BITS, from_text, image_hash, to_text, unlikeness
-from napari_mmssl.cohorts.people import SAME_SCAN, Traits, other_names, plain_name, same_people
+from napari_mmssl.cohorts.names import other_names, plain_name
+from napari_mmssl.cohorts.people import SAME_SCAN, Traits, same_people
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,23 @@ def test_names_that_brats_gave_in_other_years_are_read(tmp_path):
     assert not known[plain_name("BraTS20_Training_001")] & known[plain_name("BraTS20_Training_040")]
 
 
+def test_a_person_of_two_names_is_one_subject_that_no_split_parts(tmp_path, write_nifti):
+    for name in ("TCGA-06-1084", "BraTS20_Training_040", "BraTS20_Training_041", "sub-XY-77", "XY-77"):
+        write_nifti(tmp_path / name / "t1.nii.gz")
+    (tmp_path / "name_mapping.csv").write_text(
+        "Grade,TCGA_TCIA_subject_ID,BraTS_2020_subject_ID\nHGG,TCGA-06-1084,BraTS20_Training_040\n"
+    )
+    cohort = find_cohort(tmp_path)
+    assert [len({case.subject for case in cohort.cases if part in case.id}) for part in ("1084", "040", "XY")] == [
+        1,
+        1,
+        1,
+    ]
+    subjects = {case.id: case.subject for case in cohort.cases}
+    assert subjects["TCGA-06-1084"] == subjects["BraTS20_Training_040"] != subjects["BraTS20_Training_041"]
+    assert sum("one subject" in reason for reason in cohort.reasons) == 2
+
+
 def picture(seed, shape=(34, 40, 32)):
     rng = np.random.default_rng(seed)
     grid = np.indices(shape) - (np.array(shape) / 2)[:, None, None, None]
@@ -84,7 +103,7 @@ def test_what_shows_too_little_has_no_hash():
 def test_hashes_are_kept_as_text():
     bits = image_hash(*picture(4))
     assert (from_text(to_text(bits)) == bits).all()
-    assert bits.size == N_BITS
+    assert bits.size * 8 == N_BITS
     with pytest.raises(ValueError, match="bits"):
         from_text(to_text(bits)[:100])
 
