@@ -23,7 +23,7 @@ from napari_mmssl.volumes.dicom_files import Slice, quiet_pydicom
 from napari_mmssl.volumes.dicom_segmentation import VALUE_WORDS
 from napari_mmssl.volumes.dicom_stacks import Stack
 from napari_mmssl.volumes.label_classes import complete
-from napari_mmssl.volumes.reindex import reindexed
+from napari_mmssl.volumes.reindex import how_apart, reindexed
 from napari_mmssl.volumes.segment_codes import Code, segment_code
 from napari_mmssl.volumes.volume import LabelClass, LabelMap
 
@@ -79,7 +79,9 @@ def write_segmentation(path: Path, label_map: LabelMap, stack: Stack, *, automat
         raise WriteError(f"cannot write '{path}': the reference is no evenly spaced stack of slices")
     placed = reindexed(label_map, stack.geometry)
     if placed is None:
-        raise WriteError(f"cannot write '{path}': {_where(label_map, stack)}")
+        apart = how_apart(label_map.geometry, stack.geometry)
+        text = f"{apart}; DICOM-SEG refers to slices, so name the series that the labels were drawn on"
+        raise WriteError(f"cannot write '{path}': {text}")
     classes = _checked_classes(path, placed)
     try:
         import highdicom  # noqa: F401
@@ -101,17 +103,6 @@ def write_segmentation(path: Path, label_map: LabelMap, stack: Stack, *, automat
     if omit:
         notes += ("slices without a label are left out of the file; readers take them for background",)
     return notes
-
-
-def _where(label_map: LabelMap, stack: Stack) -> str:
-    ours, theirs = label_map.geometry, stack.geometry
-    if theirs is None or ours.shape != theirs.shape:
-        shape = "none" if theirs is None else " x ".join(map(str, theirs.shape))
-        text = f"the label map has {' x '.join(map(str, ours.shape))} voxels (z, y, x) and the series {shape}"
-    else:
-        apart = np.linalg.norm(ours.corners_world() - theirs.corners_world(), axis=1).max()
-        text = f"a corner of the label map lies {apart:.3g} mm from that of the series"
-    return f"{text}; DICOM-SEG refers to slices, so draw on that series or name the one it was drawn on"
 
 
 def _checked_classes(path: Path, label_map: LabelMap) -> tuple[LabelClass, ...]:

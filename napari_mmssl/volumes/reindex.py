@@ -50,6 +50,17 @@ def same_voxels(one: Geometry, other: Geometry) -> bool:
     return moved is not None and not moved[2].any() and tuple(one.shape[axis] for axis in moved[0]) == other.shape
 
 
+def how_apart(labels: Geometry, series: Geometry) -> str:
+    """Return in words why a label map does not lie on the slices of a series."""
+    if _moves(labels, series) is not None:
+        return "it holds labels beyond the slices of the series"
+    if labels.shape != series.shape:
+        ours, theirs = (" x ".join(map(str, one.shape)) for one in (labels, series))
+        return f"the label map has {ours} voxels (z, y, x) and the series {theirs}"
+    apart = np.linalg.norm(labels.corners_world() - series.corners_world(), axis=1).max()
+    return f"a corner of the label map lies {apart:.3g} mm from that of the series"
+
+
 def _moves(
     source: Geometry, target: Geometry
 ) -> tuple[tuple[int, ...], tuple[bool, ...], npt.NDArray[np.integer[Any]]] | None:

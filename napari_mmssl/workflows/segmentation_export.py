@@ -10,7 +10,7 @@ from napari_mmssl.volumes.dicom_segmentation_writing import write_segmentation
 from napari_mmssl.volumes.dicom_series import DicomSeries, find_series
 from napari_mmssl.volumes.dicom_stacks import Stack
 from napari_mmssl.volumes.geometry import Geometry
-from napari_mmssl.volumes.reindex import of_one_grid, reindexed, same_voxels
+from napari_mmssl.volumes.reindex import how_apart, of_one_grid, reindexed, same_voxels
 from napari_mmssl.volumes.volume import LabelMap
 
 #: Ending of a DICOM segmentation; what else ends so is a DICOM file too.
@@ -61,9 +61,12 @@ def on_slices_of(labels: LabelMap, reference: Path, series: str | None = None) -
         If there is no such series.
     """
     _, stack = _stack_of(labels, reference, series)
-    moved = None if stack.geometry is None else reindexed(labels, stack.geometry)
+    if stack.geometry is None:
+        raise ReadError(f"cannot read '{reference}': it is no evenly spaced stack of slices")
+    moved = reindexed(labels, stack.geometry)
     if moved is None:
-        raise GeometryError(f"the label map does not lie on the slices of '{reference}', and nothing is resampled")
+        apart = how_apart(labels.geometry, stack.geometry)
+        raise GeometryError(f"cannot put the labels on the slices of '{reference}': {apart}, and nothing is resampled")
     return moved
 
 
@@ -106,7 +109,13 @@ def _stack_of(labels: LabelMap, reference: Path, series: str | None) -> tuple[Di
             and how(labels.geometry, stack.geometry)
         )
 
-    return _choose(reference, (fits(same_voxels), fits(of_one_grid)), "has the grid of the label map")
+    def is_alone(one: DicomSeries, _: Stack) -> bool:
+        # Whoever uses it can say how far off it is.
+        return n_stacks == 1 and series in (None, one.uid)
+
+    n_stacks = sum(stack.geometry is not None for one in find_series(reference).series for stack in one.stacks)
+    wanted = (fits(same_voxels), fits(of_one_grid), is_alone)
+    return _choose(reference, wanted, "has the grid of the label map")
 
 
 def _choose(

@@ -260,7 +260,16 @@ def test_the_reference_is_the_series_with_the_label_map_s_grid(tmp_path, rng, ca
     assert (
         main(["convert", str(tmp_path / "a.nii"), str(tmp_path / "b.dcm"), "--reference", str(tmp_path / "other")]) == 2
     )
-    assert "grid of the label map" in capsys.readouterr().err
+    assert "a corner of the label map lies 4 mm from that of the series" in capsys.readouterr().err
+    assert (
+        main(["convert", str(tmp_path / "a.nii"), str(tmp_path / "b.nii"), "--reference", str(tmp_path / "other")]) == 2
+    )
+    assert "nothing is resampled" in capsys.readouterr().err
+    write_series(tmp_path / "other", places(3, step=4), rng, series="1.9", start=60)
+    assert (
+        main(["convert", str(tmp_path / "a.nii"), str(tmp_path / "b.nii"), "--reference", str(tmp_path / "other")]) == 2
+    )
+    assert "none of its 2 stacks of slices has the grid of the label map" in capsys.readouterr().err
     write_series(tmp_path / "s", places(5), rng, series="1.3", start=20)
     command = ["convert", str(tmp_path / "a.nii"), str(tmp_path / "b.dcm"), "--reference", str(tmp_path / "s")]
     assert main(command) == 2
