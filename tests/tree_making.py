@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from PIL import Image
 
@@ -25,6 +26,15 @@ class Tree:
 
 
 TREES: dict[str, Tree] = {}
+
+
+def write_nifti(path, shape_xyz=(5, 6, 7), dtype=np.int16):
+    """Write a small NIfTI file; label types hold 0 and 1."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    highest = 2 if dtype == np.uint8 else 100
+    array = np.arange(np.prod(shape_xyz)).reshape(shape_xyz) * 37 % 101 % highest
+    nib.save(nib.Nifti1Image(array.astype(dtype), np.eye(4)), path)
+    return path
 
 
 def tree(layout, seen, *, subjects, clinical=None):

@@ -2,12 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 from cohort_trees import found, kinds, texts, tree
+from layout_trees import TREES
 from made_dicom import dataset, places, save, write_series
 
 from napari_mmssl.cohorts.find import find_cohort, recognise
+from napari_mmssl.cohorts.reading import read_label
 from napari_mmssl.errors import LayoutError
+from napari_mmssl.workflows.manifest import manifest_rows, save_rows
 
 
 def test_operated_people_and_children_are_said_of_brats(tmp_path, write_nifti):
@@ -105,6 +109,23 @@ def test_a_damaged_series_of_chaos_is_a_finding_on_its_case(tmp_path, rng):
     first, second = find_cohort(tmp_path).cases
     assert (first.modalities, kinds(first)) == ({}, ["missing_slice"])
     assert "unreadable" in kinds(second)
+
+
+def test_the_other_label_map_of_chaos_is_taken_if_the_manifest_says_so(tmp_path, write_nifti, rng):
+    TREES["chaos"].make(tmp_path, write_nifti, rng)
+    file = tmp_path / "mine.json"
+    rows = manifest_rows(find_cohort(tmp_path), file)
+    for row in rows:
+        if row["case"] == "MR_1" and row["role"] == "label":
+            row |= {"path": row["path"].replace("T1DUAL", "T2SPIR"), "grid_of": "t2spir"}
+    save_rows(rows, file)
+    cohort = find_cohort(file)
+    case = cohort.case("MR_1")
+    label = read_label(case.label)
+    assert label.geometry.same_grid(case.modalities["t2spir"].geometry)
+    assert not label.geometry.same_grid(case.modalities["t1in"].geometry)
+    assert np.unique(label.array).tolist() == [0, 1, 2, 3, 4]
+    assert cohort.label_names[4] == "spleen"
 
 
 def listed(tmp_path, data):

@@ -3,8 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from layout_trees import TREES
+from tree_making import write_nifti
 
 from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.cohorts.find import find_cohort
@@ -14,12 +16,17 @@ from napari_mmssl.workflows.manifest import save_manifest
 NAMES = [entry.name for entry in layouts.entries()]
 
 
-@pytest.fixture
-def made(tmp_path, write_nifti, rng):
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Return where the made-up cohort of a layout lies; each is made once, and no test changes it."""
+    places = {}
+
     def make(layout):
-        root = tmp_path / f"cohort of {layout}"
-        root.mkdir()
-        return TREES[layout].make(root, write_nifti, rng) or root
+        if layout not in places:
+            root = tmp_path_factory.mktemp("layouts") / f"cohort of {layout}"
+            root.mkdir()
+            places[layout] = TREES[layout].make(root, write_nifti, np.random.default_rng(20261122)) or root
+        return places[layout]
 
     return make
 

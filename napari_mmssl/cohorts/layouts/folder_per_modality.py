@@ -32,7 +32,10 @@ def folder_per_modality(root: Path) -> Recognised | None:
             found.setdefault(_case_name(path, what), {}).setdefault(what, []).append(path)
     cases = tuple(_case(name, files) for name, files in found.items())
     counts = ", ".join(f"{name}: {len(images_in(root / name))}" for name in folders)
-    reasons = (f"{len(folders)} folders are named after modalities or label maps ({counts})",)
+    reasons = (
+        f"{len(folders)} folders are named after modalities or label maps ({counts})",
+        "files of one name in them are taken for one person",
+    )
     return Recognised(SPECIFICITY, reasons, cases)
 
 
