@@ -42,11 +42,13 @@ class SynthesisSettings(RunSettings):
         "cycle", title="Method", description="cycle: people need not have both; paired: aligned scans of both"
     )
     size: Size = Field("tiny", title="Size", description="tiny and small suit a CPU; paper wants a GPU")
-    dimensions: Literal["2.5d", "3d"] = Field("3d", title="Dimensions", description="2.5d: slabs of a few slices")
+    dimensions: Literal["2.5d", "3d"] = Field(
+        "2.5d", title="Dimensions", description="2.5d: slabs of a few slices, best of whole ones; 3d: blocks"
+    )
     history: int = Field(50, ge=0, le=500, title="History", description="Made patches kept to train discriminators")
     loss: SynthesisLossSettings = SynthesisLossSettings()
     gate: GateSettings = GateSettings()
-    data: DataSettings = DataSettings(patch=(16, 48, 48))
+    data: DataSettings = DataSettings(patch=(4, 64, 64))
     optimisation: OptimisationSettings = OptimisationSettings(
         steps=1000, batch_size=2, learning_rate=1e-3, weight_decay=0.0, gradient_clip=10.0
     )
