@@ -64,6 +64,11 @@ def closed_folders_in(folder: Path) -> list[Path]:
     return [path for path in _all_folders_in(folder) if not _may_list(path)]
 
 
+def is_visit(name: str) -> bool:
+    """Whether ``name`` numbers a visit (``ses-02``, ``week-044``), not a person."""
+    return _VISIT.fullmatch(name) is not None
+
+
 def own_name(folder: Path) -> str:
     """Return the name of ``folder``, also where it is written as ``.``; a link keeps the name it has here."""
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
@@ -95,7 +100,7 @@ def read_case_folder(folder: Path, group: str, images: Sequence[Path]) -> FoundC
     """
     name = own_name(folder)
     person, session = subject_of(name), session_of(name)
-    if group and _VISIT.fullmatch(name):
+    if group and is_visit(name):
         name, person, session = f"{group}_{name}", group, name
     modalities, label, findings = sort_files(images, own_name(folder))
     return FoundCase(name, person, modalities, label, findings=findings, group=group, session=session)

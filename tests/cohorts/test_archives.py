@@ -211,3 +211,19 @@ def test_the_words_of_a_series_of_adni(tmp_path, write_nifti, series, wanted):
         write_nifti(tmp_path / f"002_S_0295/{name}/2006-04-18_08_20_30.0/I{len(name)}/x.nii")
     (case,) = find_cohort(tmp_path).cases
     assert set(case.modalities) == {"t1", wanted} - {None}
+
+
+def test_visits_in_one_folder_are_those_of_one_person(tmp_path, write_nifti):
+    tree(tmp_path, " ".join(f"p/visit{n}_{modality}.nii" for n in (1, 2) for modality in ("t1", "flair")), write_nifti)
+    cases = find_cohort(tmp_path / "p").cases
+    assert [(case.id, case.subject, case.session) for case in cases] == [
+        ("p_visit1", "p", "visit1"),
+        ("p_visit2", "p", "visit2"),
+    ]
+
+
+def test_a_person_s_scans_before_and_after_registration_are_not_two_people(tmp_path, write_nifti):
+    tree(tmp_path, "p/native_t1.nii p/registered_t1.nii p/t2.nii", write_nifti)
+    (case,) = find_cohort(tmp_path / "p").cases
+    assert set(case.modalities) == {"t2"}
+    assert "may all be t1" in texts(case)

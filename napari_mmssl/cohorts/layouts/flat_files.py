@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from napari_mmssl.cohorts.bids_names import BidsName, read_name, sort_session
-from napari_mmssl.cohorts.case_folder import images_in, sort_files
+from napari_mmssl.cohorts.case_folder import images_in, is_visit, own_name, sort_files
 from napari_mmssl.cohorts.found import FoundCase, Recognised, session_of, subject_of
 from napari_mmssl.cohorts.layouts import layouts
 from napari_mmssl.cohorts.modalities import canonical
@@ -18,7 +18,8 @@ _MOST_WORDS = 3
 def flat_files(root: Path) -> Recognised | None:
     """Recognise a folder whose files start with more than one case's name.
 
-    Two names are two cases if a modality is there under both; or if they are in BIDS manner, and of two people.
+    Two names are two cases if both have a number and a modality is there under both; or if they are in BIDS manner, and
+    of two people.
     """
     if root.is_file():
         return None
@@ -27,7 +28,7 @@ def flat_files(root: Path) -> Recognised | None:
     if len(in_bids) == len(files) and len({name.subject for name in in_bids}) > 1:
         cases = _bids_cases(in_bids)
     else:
-        cases = _named_cases(files)
+        cases = _named_cases(files, own_name(root))
     known = [case for case in cases if case.modalities]
     if len(known) < 2:
         return None
@@ -46,15 +47,19 @@ def _bids_cases(names: list[BidsName]) -> list[FoundCase]:
     return cases
 
 
-def _named_cases(files: list[Path]) -> list[FoundCase]:
-    """Return the cases whose names stand in front of modalities; none unless a modality is there twice."""
+def _named_cases(files: list[Path], folder: str) -> list[FoundCase]:
+    """Return the cases whose names stand in front of modalities; none unless a modality is there twice.
+
+    Names of visits alone are visits of the person whose ``folder`` it is.
+    """
     starts = [(path, start) for path in files if (start := _start(path)) is not None]
     times: dict[str, set[str]] = {}
     for path, start in starts:
         modality = canonical(re.sub(r"^[-_. ]+", "", stem(path)[len(start) :]))
         times.setdefault(modality or "", set()).add(start)
     shared = any(len(cases) > 1 for modality, cases in times.items() if modality)
-    if not shared or any(not start for _, start in starts) or len(starts) < len(files) / 3:
+    # People are numbered; 'native_t1' and 'registered_t1' are one person twice.
+    if not shared or not all(re.search(r"\d", start) for _, start in starts) or len(starts) < len(files) / 3:
         return []
     own: dict[str, list[Path]] = {start: [] for _, start in starts}
     for path in files:
@@ -64,11 +69,16 @@ def _named_cases(files: list[Path]) -> list[FoundCase]:
         case = next((head for head in heads if head in own), None)
         if case is not None:
             own[case].append(path)
-    cases = []
-    for name, paths in own.items():
-        modalities, label, findings = sort_files(paths, name)
-        cases.append(FoundCase(name, subject_of(name), modalities, label, findings=findings, session=session_of(name)))
-    return cases
+    visits_of = folder if all(map(is_visit, own)) else None
+    return [_named_case(name, paths, visits_of) for name, paths in own.items()]
+
+
+def _named_case(name: str, paths: list[Path], visits_of: str | None) -> FoundCase:
+    """Return the case of files that start with ``name``, which may be a visit of the person ``visits_of``."""
+    modalities, label, findings = sort_files(paths, name)
+    if visits_of is not None:
+        return FoundCase(f"{visits_of}_{name}", visits_of, modalities, label, findings=findings, session=name)
+    return FoundCase(name, subject_of(name), modalities, label, findings=findings, session=session_of(name))
 
 
 def _start(path: Path) -> str | None:
