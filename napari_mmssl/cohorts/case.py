@@ -46,8 +46,8 @@ class Finding:
     """Something about a case that a person should know, as a fixed word and a sentence.
 
     Words: ``missing_modality grid_mismatch label_candidates empty_label unreadable phantom sheared_affine
-    not_a_volume``, and of DICOM series ``missing_slice duplicate_slice uneven_spacing mixed_series localizer
-    gantry_tilt``.
+    not_a_volume``; of voxels ``misregistered outlier_intensity impossible_label possible_leak``; and of DICOM series
+    ``missing_slice duplicate_slice uneven_spacing mixed_series localizer gantry_tilt``.
     """
 
     kind: str
