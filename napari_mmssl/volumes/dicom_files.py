@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 #: Deflate packs up to a thousandfold, and pydicom unpacks a whole file before looking at it.
-_MOST_DEFLATED_BYTES = 2**20
+_MOST_UNPACKED_BYTES = 2**30
+_CHUNK_BYTES = 2**16
 #: Endings that promise DICOM.
 SUFFIXES = (".dcm", ".dicom", ".ima")
 #: Ids that many people share, where somebody took the true ones out; those with digits in them are taken for true.
@@ -191,18 +193,33 @@ def read_slices(path: Path) -> list[Slice]:
 
 
 def refuse_bomb(file: BinaryIO) -> int:
-    """Return the size of a DICOM file in bytes.
+    """Return the size of a DICOM file in bytes; where it is packed as a whole (deflated), what it unpacks to.
 
     Raises
     ------
     ReadError
-        If it is packed as a whole and could fill the memory.
+        If it is packed, and damaged or made to fill the memory.
     """
+    head = file.read(2048)
+    # The length of the file's first group stands in its first element; what follows may be packed.
+    start = 144 + int.from_bytes(head[140:144], "little")
     size = os.fstat(file.fileno()).st_size
-    if _DEFLATED in file.read(2048) and size > _MOST_DEFLATED_BYTES:
-        raise ReadError("it is packed as a whole (deflated transfer syntax) and too large to unpack unseen")
+    if _DEFLATED in head:
+        file.seek(start)
+        size = start + _unpacked_bytes(file)
     file.seek(0)
     return size
+
+
+def _unpacked_bytes(file: BinaryIO) -> int:
+    packed, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while not packed.eof and (chunk := file.read(_CHUNK_BYTES)):
+        while chunk and not packed.eof:
+            total += len(packed.decompress(chunk, 16 * _CHUNK_BYTES))
+            chunk = packed.unconsumed_tail
+            if total > _MOST_UNPACKED_BYTES:
+                raise ReadError("it is packed as a whole (deflated transfer syntax) and unpacks to more than a scan")
+    return total
 
 
 def _slices(path: Path, file: BinaryIO) -> list[Slice]:
@@ -294,7 +311,7 @@ def _problem(dataset: Any) -> str:
 
 def _cut_short(dataset: Any, pixels_start: int, size: int, n_frames: int) -> str:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", _UNCOMPRESSED[0]))
-    # What is packed as a whole was unpacked into memory, and tells nothing of where pixels stand.
+    # What is packed as a whole was unpacked into memory, which tells nothing of where its pixels stand.
     if syntax.encode() == _DEFLATED:
         return ""
     if pixels_start >= size:

@@ -1,15 +1,17 @@
 """DICOM-SEG: what is written lies where it was drawn, says what it is, and is read back, by us and by others."""
 
+import zlib
+
 import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
 from made_dicom import AXIAL, NAME, PATIENT_ID, SAGITTAL, enhanced, oblique, places, save, write_series
 from pydicom.sr.codedict import codes
-from pydicom.uid import JPEGLSLossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from napari_mmssl.errors import MmsslError, ReadError, WriteError
-from napari_mmssl.volumes import dicom_segmentation_writing
+from napari_mmssl.volumes import dicom_files, dicom_segmentation_writing
 from napari_mmssl.volumes.dicom_segmentation_writing import write_segmentation
 from napari_mmssl.volumes.dicom_series import choose_series
 from napari_mmssl.volumes.geometry import Geometry, lps_to_ras
@@ -329,3 +331,20 @@ def test_frames_far_apart_do_not_fill_the_memory(written):
     ds.save_as(path)
     with pytest.raises(ReadError):
         read_label_map(path)
+
+
+def test_segmentations_packed_as_a_whole_are_read_and_bombs_are_not(written, monkeypatch):
+    monkeypatch.setattr(dicom_files, "_MOST_UNPACKED_BYTES", 1 << 20)
+    path, labels, _ = written
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    ds.save_as(path)
+    np.testing.assert_array_equal(read_label_map(path).array, labels.array)
+    whole = path.read_bytes()
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    packer = zlib.compressobj(wbits=-15)
+    path.write_bytes(whole[:start] + packer.compress(bytes(1 << 21)) + packer.flush())
+    with pytest.raises(ReadError, match="unpacks to more than a scan"):
+        read_label_map(path)
+    path.write_bytes(whole[:-40])
+    outcome(path)
