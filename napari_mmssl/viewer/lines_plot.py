@@ -99,6 +99,16 @@ class LinesPlot(QWidget):
             self._draw(raw, line, self._curves[name], colour, style)
             entries.append(f'<span style="color:{colour}">■</span>&nbsp;{name}')
         self.legend.setText("&nbsp; ".join([f"<b>{self._title}</b>", *entries] if self._title else entries))
+        self._give_room()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Keep the whole legend seen in a narrow dock."""
+        super().resizeEvent(event)
+        self._give_room()
+
+    def _give_room(self) -> None:
+        # A layout may take lines away from text that wraps; the plot shall give way instead.
+        self.legend.setMinimumHeight(max(0, self.legend.heightForWidth(self.width())))
 
     def _draw(self, raw: Any, line: Any, curve: Curve, colour: str, style: Qt.PenStyle) -> None:
         values = np.asarray(curve.values, dtype=np.float64)

@@ -90,6 +90,7 @@ def take_pictures(viewer: Any, material: Material, *, save: bool = True, every: 
         dock.raise_()
         _settle()
         if save:
+            material.out.mkdir(parents=True, exist_ok=True)
             pictures.append(material.out / f"{name}.png")
             viewer.screenshot(str(pictures[-1]), canvas_only=False, flash=False)
     return pictures
