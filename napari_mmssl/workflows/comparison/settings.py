@@ -46,9 +46,9 @@ class CompareSettings(Settings):
     pretrain_batch: int = Field(4, ge=1, title="Batch of pretraining")
     pretrain_learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate of pretraining")
     finetune_patch: Shape = Field((32, 32, 32), title="Patch of fine-tuning", description="Voxels along (z, y, x)")
-    finetune_steps: int = Field(200, ge=1, title="Steps of fine-tuning")
+    finetune_steps: int = Field(600, ge=1, title="Steps of fine-tuning")
     finetune_batch: int = Field(4, ge=1, title="Batch of fine-tuning")
-    finetune_learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate of fine-tuning")
+    finetune_learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate of fine-tuning")
     subsets: Subsets = Field(
         "all", title="Modality subsets", description="At prediction: none, each one missing, or all 2^M - 1"
     )
