@@ -49,3 +49,12 @@ def test_the_reference_survives_the_card(people):
 
 def test_one_person_alone_has_a_reference_too(people):
     assert draw_reference(people[:1]).farthest > 0
+
+
+def test_a_pale_picture_is_measured_as_whoever_prepares_it_sees_it(people, rng):
+    reference = draw_reference(people)
+    body = np.ones((16, 16, 16), dtype=bool)
+    real = rng.normal(size=body.shape)
+    bold, pale = (measure(strength * real + 0.5, body, reference, real) for strength in (1.0, 0.2))
+    assert bold == pale
+    assert pale["ssim"] > 0.99
