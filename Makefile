@@ -22,8 +22,8 @@ test: check ## check, then all tests but the slow ones
 test-slow: setup ## proofs of learning and long fault tests
 	$(WITH_DISPLAY) $(BIN)/python -m pytest -m slow --timeout 1800
 
-bench: setup ## every benchmark, one after the other
-	@for file in benchmarks/*.py; do echo "== $$file"; $(WITH_DISPLAY) $(BIN)/python $$file || exit 1; done
+bench: setup ## every benchmark beside its peers, into benchmarks/results.json and docs/benchmarks.md
+	@scripts/bench.sh
 
 demo: setup ## the whole path on the embedded sample cohort, into ./demo
 	$(BIN)/mmssl demo --out demo

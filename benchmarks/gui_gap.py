@@ -8,15 +8,16 @@ software OpenGL is mostly drawing. Needs a display (``xvfb-run`` does).
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from harness import Result, compared, run
 
 TIMER_MS = 10
 PATIENCE_S = 180
@@ -59,15 +60,17 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8, help="how long each of the four is measured")
-    parser.add_argument("--cohort", type=Path, help="a folder of cases; by default six phantoms are drawn")
-    args = parser.parse_args()
+def measured(args: argparse.Namespace) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = ""
         os.environ["MMSSL_HOME"] = folder
-        print(json.dumps(compare(args.cohort or sample(Path(folder) / "cohort"), args.seconds), indent=2))
+        found = compare(args.cohort or sample(Path(folder) / "cohort"), args.seconds)
+    told = {"peer_name": "the same window with nothing running", "unit": "ms, 95th percentile", "details": found}
+    busy, idle = found["training"], found["idle"]
+    return [
+        compared("gui_gap", [busy["still"]["p95"]], [idle["still"]["p95"]], **told),
+        compared("gui_gap_scrolling", [busy["scrolling"]["p95"]], [idle["scrolling"]["p95"]], **told),
+    ]
 
 
 def sample(folder: Path) -> Path:
@@ -76,7 +79,7 @@ def sample(folder: Path) -> Path:
     return make_sample("glioma", folder, 6, 0, 3.0)
 
 
-def compare(cohort: Path, seconds: float) -> dict[str, object]:
+def compare(cohort: Path, seconds: float) -> dict[str, Any]:
     """Open ``cohort`` in a viewer; measure it idle, then while it trains on it."""
     import napari
 
@@ -102,7 +105,7 @@ def compare(cohort: Path, seconds: float) -> dict[str, object]:
     def keep_still(_n: int) -> None:
         pass
 
-    result: dict[str, object] = {"name": "gui_gap", "cores": os.cpu_count()}
+    result: dict[str, Any] = {"name": "gui_gap", "cores": os.cpu_count()}
     result["idle"] = {"still": measure(seconds, keep_still), "scrolling": measure(seconds, scroll)}
     train.start()
     wait(lambda: train.monitor.last is not None and train.monitor.last.step > 1, "the training")
@@ -117,4 +120,7 @@ def compare(cohort: Path, seconds: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=float, default=8, help="how long each of the four is measured")
+    options.add_argument("--cohort", type=Path, help="a folder of cases; by default six phantoms are drawn")
+    run(measured, options)

@@ -2,65 +2,50 @@
 
     python benchmarks/topology_loss.py
 
-Prints JSON: milliseconds for one map each, and the ratio to two loops: ``formula`` measures every distance by
-itself, as the formulas are written; ``token`` measures all distances of a token at once, which is the best that a
-loop over tokens can do.
+Two loops: *formula by formula* measures every distance by itself, as the formulas are written; *token by token*
+measures all distances of a token at once, which is the best that a loop over tokens can do.
 """
 
-import json
-import time
+import argparse
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from harness import Result, compared, in_turn, run
 from torch.nn.functional import normalize
 
 from napari_mmssl.ops.correspondence import mutual_nearest
 from napari_mmssl.ops.neighbours import distances_between, neighbourhoods
 from napari_mmssl.ops.topology import anchor_rows, intra_triplets, partial_triplets, triplet_loss
 
-_TOKENS, _WIDTH, _K = 512, 64, 5
+_WIDTH, _K = 64, 5
 
 
-def main() -> None:
+def measure(args: argparse.Namespace) -> list[Result]:
     """Time all arms in turn."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    first, second = (rng.normal(size=(_TOKENS, _WIDTH)) for _ in range(2))
-    second += first
-    uniform = rng.random((_TOKENS, _K))
-    arms: dict[str, Callable[[], float]] = {
-        "intra": lambda: vectorised(intra, first, second, uniform),
-        "intra_token": lambda: loop(first, second, uniform, _row),
-        "intra_formula": lambda: loop(first, second, uniform, _one_by_one),
-        "inter": lambda: vectorised(inter, first, second, uniform),
-        "inter_token": lambda: matched_loop(first, second, uniform, _row),
-        "inter_formula": lambda: matched_loop(first, second, uniform, _one_by_one),
-    }
-    values, times = {}, {}
-    for name, arm in arms.items():
-        values[name] = arm()  # warms up
-        # The least of as many runs as fit in the same time: what else the machine does only ever adds.
-        times[name] = min(_seconds(arm) for _ in range({"formula": 3, "token": 15}.get(name.partition("_")[2], 60)))
-    for kind in ("intra", "inter"):
-        np.testing.assert_allclose([values[f"{kind}_token"], values[f"{kind}_formula"]], values[kind], rtol=1e-4)
-    ratios = {name: times[name] / times[name.split("_")[0]] for name in arms if "_" in name}
-    print(
-        json.dumps(
-            {
-                "name": "topology_loss",
-                "tokens": _TOKENS,
-                "ms": {name: round(1e3 * seconds, 2) for name, seconds in times.items()},
-                "ratio": {name: round(ratio, 1) for name, ratio in ratios.items()},
-            }
-        )
-    )
-
-
-def _seconds(arm: Callable[[], float]) -> float:
-    began = time.perf_counter()
-    arm()
-    return time.perf_counter() - began
+    results = []
+    for tokens in args.tokens:
+        rng = np.random.default_rng(0)
+        first, second = (rng.normal(size=(tokens, _WIDTH)) for _ in range(2))
+        second += first
+        uniform = rng.random((tokens, _K))
+        suffix = "" if tokens == max(args.tokens) else f"_{tokens}_tokens"
+        for kind, ours, theirs in (("", intra, loop), ("_inter", inter, matched_loop)):
+            for peer, distances in (("token by token", _row), ("formula by formula", _one_by_one)):
+                if peer == "formula by formula" and suffix:
+                    continue
+                arms = (
+                    functools.partial(vectorised, ours, first, second, uniform),
+                    functools.partial(theirs, first, second, uniform, distances),
+                )
+                np.testing.assert_allclose(arms[0](), arms[1](), rtol=1e-4)
+                runs = args.runs if peer == "token by token" else 3
+                name = f"topology_loss{kind}{suffix}{'' if peer == 'token by token' else '_formula'}"
+                told = {"peer_name": f"a loop, {peer}", "unit": "s", "tokens": tokens}
+                results.append(compared(name, *in_turn(*arms, runs), **told))
+    return results
 
 
 def vectorised(loss: Callable[..., torch.Tensor], *arrays: np.ndarray) -> float:
@@ -73,7 +58,7 @@ def vectorised(loss: Callable[..., torch.Tensor], *arrays: np.ndarray) -> float:
 def intra(anchor: torch.Tensor, other: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Return the triplet loss of one direction."""
     usable = torch.ones(anchor.shape[:2], dtype=torch.bool)
-    neighbours, valid = neighbourhoods(anchor @ anchor.mT, _apart(), usable, _K, "feature")
+    neighbours, valid = neighbourhoods(anchor @ anchor.mT, _apart(anchor.shape[1]), usable, _K, "feature")
     loss: torch.Tensor = triplet_loss(other @ other.mT, intra_triplets(neighbours, valid, usable, uniform), 0.05)[0]
     return loss
 
@@ -82,14 +67,14 @@ def inter(first: torch.Tensor, second: torch.Tensor, uniform: torch.Tensor) -> t
     """Return the alignment loss of one direction, matching included."""
     usable = torch.ones(first.shape[:2], dtype=torch.bool)
     matches = mutual_nearest(first @ second.mT, usable[:, :, None] & usable[:, None, :])
-    neighbours, valid = neighbourhoods(first @ first.mT, _apart(), usable, _K, "feature")
+    neighbours, valid = neighbourhoods(first @ first.mT, _apart(first.shape[1]), usable, _K, "feature")
     triplets = partial_triplets(neighbours, valid, matches, usable, uniform)
     loss: torch.Tensor = triplet_loss(anchor_rows(second @ second.mT, matches), triplets, 0.4)[0]
     return loss
 
 
-def _apart() -> torch.Tensor:
-    places = torch.zeros(1, _TOKENS, 3)
+def _apart(tokens: int) -> torch.Tensor:
+    places = torch.zeros(1, tokens, 3)
     apart: torch.Tensor = distances_between(places, places)
     return apart
 
@@ -142,4 +127,7 @@ def matched_loop(first: np.ndarray, second: np.ndarray, uniform: np.ndarray, dis
 
 
 if __name__ == "__main__":
-    main()
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--tokens", type=int, nargs="+", default=(128, 512))
+    options.add_argument("--runs", type=int, default=15)
+    run(measure, options)

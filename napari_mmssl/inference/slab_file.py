@@ -41,8 +41,9 @@ class SlabFile:
             self._axis = partial[0]
         lying = np.moveaxis(slab, 1 + (self._axis or 0), 0)
         try:
-            # Not ndarray.tofile, which overlooks a disk that is full.
-            self._file.write(np.ascontiguousarray(lying, dtype=np.float32).data)
+            for plane in lying:  # one by one: a copy of the slab would be half as large as all that is held
+                # Not ndarray.tofile, which overlooks a disk that is full.
+                self._file.write(np.ascontiguousarray(plane, dtype=np.float32).data)
             self._file.flush()
         except OSError as error:
             raise _no_room(error) from error

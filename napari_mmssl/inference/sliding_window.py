@@ -79,7 +79,6 @@ def predict_windows(
     return torch.from_numpy(answer.mapped()) if isinstance(answer, SlabFile) else answer
 
 
-@torch.no_grad()
 def finished_slabs(
     network: Callable[[Tensor], Tensor],
     volumes: Tensor,
@@ -138,7 +137,9 @@ def finished_slabs(
     for first in range(0, len(corners), batch_size):
         between()
         batch = corners[first : first + batch_size]
-        output = network(torch.stack([volumes[(slice(None), *_box(corner, window))] for corner in batch])).float()
+        # As a decorator of this generator, no_grad would hold on to each slab until the next one is done.
+        with torch.no_grad():
+            output = network(torch.stack([volumes[(slice(None), *_box(corner, window))] for corner in batch])).float()
         if first and batch[0][sweep] > sums.low:
             yield _within(sums.low, before, size, sweep, sums.finish(batch[0][sweep]))
         sums.reach(len(output[0]), batch[-1][sweep] + window[sweep], volumes.device)
