@@ -30,6 +30,7 @@ THUMBNAIL_VERSION = 1
 _LONGEST = 64
 #: Percentiles are taken of every so many-th voxel at least.
 _SAMPLED = 200_000
+_LEAST_SHARED = 1000
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def _summary(values: np.ndarray, body: npt.NDArray[np.bool_], block: list[int], 
     inside = values[::stride, ::stride, ::stride][body[np.ix_(z, y, x)]].astype(np.float64)
     highest = float(values.max())
     low, median, high = np.percentile(inside, (5, 50, 95)) if inside.size else (0.0, 0.0, 0.0)
-    at_highest = float((inside == highest).mean()) if inside.size else 0.0
+    # Of a handful of voxels the brightest is a share of its own.
+    at_highest = float((inside == highest).mean()) if inside.size >= _LEAST_SHARED else 0.0
     return Intensities(float(values.min()), highest, float(median), float(high - low), not_finite, at_highest)
 
 
