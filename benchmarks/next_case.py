@@ -125,7 +125,9 @@ def compare(cohort: Path, runs: int) -> list[harness.Result]:
         painted()
         peer.append((time.perf_counter() - start) * 1000)
     viewer.close()
+    # On a machine that does other things meanwhile, the time of this thread alone tells more.
     more = {
+        "cpu_ms": round(float(np.median(busy)), 1),
         "modalities": len(cases[0].modalities),
         "shape": list(next(iter(cases[0].modalities.values())).geometry.shape),
     }
