@@ -7,6 +7,7 @@ from patch_batches import VOCABULARY, make_batch
 from topology_oracle import intra_loss, mutual_matches, neighbours_of, partial_loss
 
 from napari_mmssl.networks.encoders import build_encoder
+from napari_mmssl.objectives import objectives
 from napari_mmssl.objectives.cross_modal_triplet import CrossModalTriplet
 from napari_mmssl.objectives.neighbourhood_alignment import NeighbourhoodAlignment
 from napari_mmssl.objectives.topology_tokens import (
@@ -395,7 +396,5 @@ def test_equal_tokens_and_a_fallen_rank_are_warned_of_and_healthy_ones_are_not(k
 
 
 def test_an_objective_warns_under_the_name_it_is_registered_by():
-    from napari_mmssl.objectives import objectives
-
     for kind in (CrossModalTriplet, NeighbourhoodAlignment):
         assert objectives.get(kind.name) is kind
