@@ -17,6 +17,8 @@ COMMANDS = (
     "finetune",
     "predict",
     "evaluate",
+    "report",
+    "correct",
     "probe",
     "compare",
     "synthesize",
