@@ -198,6 +198,7 @@ def prepare_cohort(
     *,
     with_label: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    unreadable: Callable[[Case, ReadError], None] | None = None,
 ) -> list[PreparedCase]:
     """Prepare ``cases``, keeping the results on disk; arrays are mapped from there, not held in memory.
 
@@ -210,6 +211,8 @@ def prepare_cohort(
         As in :func:`prepare_case`.
     progress
         Called with (cases done, cases in all).
+    unreadable
+        Called with a case that cannot be read, which is then left out; without it the error is raised.
     """
     cache, budget = cache_folder() / "prepared", budget_bytes()
     folders = [cache / _key(case, spacing_mm, with_label) for case in cases]
@@ -219,7 +222,12 @@ def prepare_cohort(
             if stored % _LOOK_EVERY == 0:
                 make_room(cache, budget, folders)
             stored += 1
-        prepared.append(_cached(case, folder, spacing_mm, with_label))
+        try:
+            prepared.append(_cached(case, folder, spacing_mm, with_label))
+        except ReadError as error:
+            if unreadable is None:
+                raise
+            unreadable(case, error)
         progress(done, len(cases))
     if stored:
         make_room(cache, budget, folders)

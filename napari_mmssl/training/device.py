@@ -5,8 +5,8 @@ import torch
 from napari_mmssl.errors import ConfigError
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` takes a GPU where there is one.
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """Return the device called ``name``; ``auto`` and ``cuda`` take a GPU for each process of a machine.
 
     Raises
     ------
@@ -14,7 +14,9 @@ def choose_device(name: str) -> torch.device:
         If there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local_rank:
+        name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -92,6 +92,8 @@ class FineTuning(Trainee):
             shelf.to(device)
         self._frozen = frozen_parameters(pretrained_part(encoder), settings.freeze)
         self.modules: Mapping[str, nn.Module] = {"network": self.network}
+        # A risk set, or a mean over whole cases, is of all samples of a batch.
+        self.smallest_part = 1 if isinstance(task, Segmentation) else 0
         sampling = task.sampling(settings.data.patch, train)
         self.batches = PatchSampler(
             task.prepare(train),

@@ -9,20 +9,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
-from napari_mmssl.errors import MmsslError, RunFailed, WriteError
-from napari_mmssl.randomness import counted_seed
+from napari_mmssl.errors import ConfigError, MmsslError, RunFailed, WriteError
+from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
-from napari_mmssl.training.run_folder import Request, RunFolder, State
+from napari_mmssl.training.distributed import Ranks
+from napari_mmssl.training.feed import feed
+from napari_mmssl.training.gradient_step import GradientStep
+from napari_mmssl.training.recompute import recompute_encoders
+from napari_mmssl.training.run_folder import Order, Request, RunFolder, State
 from napari_mmssl.training.settings import RunSettings
-from napari_mmssl.training.trainee import StepResult, Trainee
+from napari_mmssl.training.trainee import Trainee
 
 logger = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 1.0
 #: How an order ends a run.
-_STATE_AFTER: dict[str, State] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+_STATE_AFTER: dict[Order, State] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+#: States that ranks may have to end in, the later the stronger.
+_STATES: tuple[State, ...] = ("running", *_STATE_AFTER.values())
 
 
 @dataclass
@@ -41,6 +46,8 @@ class Loop:
         Where batches go.
     interrupted
         Asked between steps; true ends the training as *stop and keep* does.
+    ranks
+        The processes that share every batch; all but the first have a run folder that writes nothing.
     """
 
     run: RunFolder
@@ -48,6 +55,7 @@ class Loop:
     settings: RunSettings
     device: torch.device
     interrupted: Callable[[], bool] = lambda: False
+    ranks: Ranks = field(default_factory=Ranks)
     _best: float | None = field(default=None, init=False)
     _first: dict[str, float] | None = field(default=None, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
@@ -68,11 +76,7 @@ class Loop:
         try:
             yield from self._train(resume)
         except torch.cuda.OutOfMemoryError as error:
-            optimisation, data = self.settings.optimisation, self.settings.data
-            raise self._failed(
-                f"the GPU has too little memory for {optimisation.batch_size} patches of {data.patch} voxels at once; "
-                "try --set optimisation.batch_size=1, a smaller data.patch, or --device cpu"
-            ) from error
+            raise self._failed(self._memory_advice()) from error
         except MmsslError as error:
             raise self._failed(str(error)) from error
         except Exception as error:
@@ -81,73 +85,105 @@ class Loop:
 
     def _train(self, resume: bool) -> Iterator[dict[str, Any]]:
         how = self.settings.optimisation
-        optimiser = self._optimiser()
-        start = self._restore(optimiser) if resume else 0
+        self.ranks.check(how.batch_size, self.trainee.smallest_part)
+        if how.accumulate > 1 and self.trainee.smallest_part * how.accumulate > how.batch_size // self.ranks.world:
+            raise ConfigError(_too_many_parts(self.settings, self.trainee.smallest_part))
+        if how.recompute:
+            for module in self.trainee.modules.values():
+                recompute_encoders(module)
+        move = GradientStep(self.trainee, self.settings, self.device, self.ranks)
+        start = self._restore(move.optimiser) if resume else 0
         self.run.set_status("running", step=start, total=how.steps, eta_s=None, reason=None)
-        loader = DataLoader(
-            self.trainee.batches,
-            batch_size=None,
-            sampler=range(start, how.steps),
-            num_workers=self.settings.data.workers,
-            pin_memory=self.device.type == "cuda",
-        )
         if start == 0:
             yield from self._look(0)
-        clock = _Clock(start, how.steps)
+        yield from self._steps(move, start)
+
+    def _steps(self, move: GradientStep, start: int) -> Iterator[dict[str, Any]]:
+        how, clock = self.settings.optimisation, _Clock(start, self.settings.optimisation.steps)
         state: State = "done"
-        step = start
-        for batch in loader:
+        request, step, told = None, start, list[dict[str, Any]]()
+        batches = feed(
+            self.trainee.batches,
+            start,
+            how.steps,
+            workers=self.settings.data.workers,
+            pin_memory=self.device.type == "cuda",
+            told=lambda at, text: told.append(self._emit("warning", step=at, about="loader", text=text)),
+        )
+        for batch in batches:
+            yield from told
+            told.clear()
             request = self._order()
-            if request is not None or self.interrupted():
-                state = _STATE_AFTER[request.order] if request else "stopped"
+            state = self._decided(request)
+            if state != "running":
                 break
-            yield self._step(optimiser, batch.to(self.device), step)
+            yield from self._step(move, self.ranks.share(batch).to(self.device), step)
             step += 1
             clock.tick(step)
             if step % self.settings.validate_every == 0 or step == how.steps:
                 yield from self._look(step)
             if step % self.settings.checkpoint_every == 0:
-                yield self._checkpoint(optimiser, step)
+                yield self._checkpoint(move.optimiser, step)
             if clock.due():
-                self.run.set_status("running", step=step, total=how.steps, eta_s=clock.eta_s())
+                self.run.set_status(
+                    "running", step=step, total=how.steps, eta_s=clock.eta_s(), step_s=round(clock.step_s(), 4)
+                )
         else:
-            request = None
-        yield from self._end(optimiser, step, state, request)
+            state, request = "done", None
+        yield from self._end(move.optimiser, step, state, request)
 
-    def _step(self, optimiser: torch.optim.Optimizer, batch: Any, step: int) -> dict[str, Any]:
-        torch.manual_seed(counted_seed(self.settings.seed, step, purpose="torch"))
+    def _decided(self, request: Request | None) -> State:
+        """Return the state to end in, or *running*; the same on all ranks, whoever of them got the order or signal."""
+        wanted: State = "stopped" if self.interrupted() else "running"
+        if request is not None:
+            wanted = _STATE_AFTER[request.order]
+        return _STATES[self.ranks.greatest(_STATES.index(wanted))]
+
+    def _step(self, move: GradientStep, batch: PatchBatch, step: int) -> Iterator[dict[str, Any]]:
+        try:
+            stepped = move.gradients(batch, step)
+        except torch.cuda.OutOfMemoryError:
+            if not move.halve():
+                raise
+            torch.cuda.empty_cache()
+            yield self._told_of_memory(move.parts, step)
+            # Once: what does not fit now either would cost a training many times its time in ever smaller parts.
+            stepped = move.gradients(batch, step)
         rate = learning_rate(step, self.settings)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        for module in self.trainee.modules.values():
-            module.train()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-            result: StepResult = self.trainee.step(batch)
-        total = torch.stack(list(result.terms.values())).sum()
-        if not torch.isfinite(total):
-            raise RunFailed(
-                f"the loss is not finite at step {step}; the last checkpoint is kept; "
-                "try a smaller optimisation.learning_rate"
-            )
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        clip = self.settings.optimisation.gradient_clip
-        norms = [torch.nn.utils.clip_grad_norm_(group["params"], clip) for group in optimiser.param_groups]
-        norm = torch.linalg.vector_norm(torch.stack(norms))
-        optimiser.step()
-        losses = {name: float(term.detach()) for name, term in result.terms.items()} | {"total": float(total.detach())}
-        metrics = {name: _json_number(value) for name, value in result.metrics.items()}
-        return self._emit(
+        norm = move.move(rate)
+        yield self._emit(
             "step",
             step=step + 1,
-            losses=losses,
-            metrics=metrics,
+            losses={name: _json_number(value) for name, value in stepped.losses.items()},
+            metrics={name: _json_number(value) for name, value in stepped.metrics.items()},
             learning_rate=rate,
-            gradient_norm=_json_number(float(norm)),
+            gradient_norm=_json_number(norm),
+        )
+
+    def _told_of_memory(self, parts: int, step: int) -> dict[str, Any]:
+        size = self.settings.optimisation.batch_size
+        text = (
+            f"the GPU had too little memory for {2 * size // parts} samples at once; from step {step} on each batch of "
+            f"{size} goes through the network in {parts} parts, with the gradient of the whole "
+            f"(objectives that compare samples compare {size // parts} at a time)"
+        )
+        return self._emit("warning", step=step, about="memory", parts=parts, text=text)
+
+    def _memory_advice(self) -> str:
+        how, data = self.settings.optimisation, self.settings.data
+        free, total = torch.cuda.mem_get_info() if torch.cuda.is_available() else (0, 0)
+        room = f" ({free / 2**30:.1f} of {total / 2**30:.1f} GiB are free)" if total else ""
+        smaller = tuple(max(16, edge * 3 // 4 // 16 * 16) for edge in data.patch)
+        return (
+            f"the GPU has too little memory{room} for a batch of {how.batch_size} patches of {data.patch} voxels, even "
+            f"in parts; set optimisation.recompute = true in run.toml and resume, or start anew with --patch "
+            f"{','.join(map(str, smaller))}, a smaller --batch-size, or --device cpu; mmssl preflight tells what fits"
         )
 
     def _look(self, step: int) -> Iterator[dict[str, Any]]:
-        """Measure and picture the network as it is."""
+        """Measure and picture the network as it is; the first rank alone does, and the others wait at the next step."""
+        if not self.ranks.is_first:
+            return
         for module in self.trainee.modules.values():
             module.eval()
         with torch.no_grad():
@@ -182,7 +218,8 @@ class Loop:
             save_checkpoint(self._file("best"), self.trainee, None, step, best=value)
 
     def _checkpoint(self, optimiser: torch.optim.Optimizer, step: int) -> dict[str, Any]:
-        save_checkpoint(self._file("last"), self.trainee, optimiser, step, best=self._best)
+        if self.ranks.is_first:
+            save_checkpoint(self._file("last"), self.trainee, optimiser, step, best=self._best)
         return self._emit("checkpoint", step=step)
 
     def _restore(self, optimiser: torch.optim.Optimizer) -> int:
@@ -196,6 +233,8 @@ class Loop:
     def _end(
         self, optimiser: torch.optim.Optimizer, step: int, state: State, request: Request | None
     ) -> Iterator[dict[str, Any]]:
+        if not self.ranks.is_first:
+            return
         if state == "cancelled":
             for file in (*self.run.path.glob("checkpoints/*"), *self.run.path.glob("weights/*")):
                 file.unlink()
@@ -226,16 +265,6 @@ class Loop:
             self.run.answer(superseded, superseded=True)
         return pending[-1] if pending else None
 
-    def _optimiser(self) -> torch.optim.Optimizer:
-        """Return Adam with one group of weights for each player."""
-        how = self.settings.optimisation
-        groups = []
-        for player in self.trainee.players():
-            weights = [weight for name in player.modules for weight in self.trainee.modules[name].parameters()]
-            decay = how.weight_decay if player.weight_decay is None else player.weight_decay
-            groups.append({"params": weights, "betas": player.betas, "weight_decay": decay})
-        return torch.optim.AdamW(groups, lr=how.learning_rate)
-
     def _file(self, name: str) -> Any:
         folder = self.run.path / "checkpoints"
         folder.mkdir(exist_ok=True)
@@ -254,6 +283,16 @@ def learning_rate(step: int, settings: RunSettings) -> float:
         return how.learning_rate * (step + 1) / rising
     done = (step - rising) / max(1, how.steps - rising)
     return how.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def _too_many_parts(settings: RunSettings, smallest: int) -> str:
+    how = settings.optimisation
+    if not smallest:
+        return "this training compares all samples of a batch at once; set optimisation.accumulate to 1"
+    return (
+        f"optimisation.accumulate={how.accumulate} leaves fewer than {smallest} of {how.batch_size} samples a part, "
+        f"and the losses need {smallest}; set --batch-size to {smallest * how.accumulate} or more"
+    )
 
 
 def _json_number(value: float) -> float | None:
@@ -278,6 +317,8 @@ class _Clock:
         self._last = now
         return True
 
+    def step_s(self) -> float:
+        return (time.monotonic() - self._began) / max(1, self._step - self._start)
+
     def eta_s(self) -> float:
-        done = max(1, self._step - self._start)
-        return (time.monotonic() - self._began) / done * (self._total - self._step)
+        return self.step_s() * (self._total - self._step)

@@ -100,6 +100,7 @@ class Pretraining(Trainee):
             augmentation=Augmentation(),
         )
         _check_batches(self.batches, needs)
+        self.smallest_part = needs.subjects
         _check_mixing(self.batches, {name: chosen for name, (_, chosen) in resolved.items()})
         looked_at = replace(self.batches, cases=validation, steps=_VALIDATION_BATCHES, purpose="validation")
         self._validation = looked_at if validation else None

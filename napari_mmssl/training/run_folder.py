@@ -4,12 +4,14 @@ Layout and meaning of every file: ``docs/reference/run-folder.md``. Nothing here
 so the viewer reads runs with the same code that writes them.
 """
 
+import errno
 import json
 import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -150,7 +152,10 @@ class RunFolder:
 
     def request(self, order: Order) -> str:
         """Leave an order for the computing process and return its id."""
-        request_id = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+        # After those that wait, whatever became of this machine's clock, or of another's.
+        waiting = [int(one.id.partition("-")[0]) for one in self.pending() if one.id[:20].isdecimal()]
+        number = max([time.time_ns(), *(latest + 1 for latest in waiting)])
+        request_id = f"{number:020d}-{uuid.uuid4().hex[:8]}"
         write_json(self.path / "control" / f"{request_id}.json", {"order": order})
         return request_id
 
@@ -178,6 +183,32 @@ class RunFolder:
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Replace ``run.json``."""
         write_json(self.path / "run.json", dict(provenance))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from writing here while the block runs.
+
+        The system lets go when the process ends, however it ends. On a share that knows no locks, and on Windows, the
+        status alone tells that a run is at work.
+
+        Raises
+        ------
+        RunError
+            If another process holds it.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        # lockf, not flock: loader processes that outlive a killed training must not go on holding.
+        with (self.path / ".lock").open("a") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise RunError(f"another process is at work in '{self.path}'; see mmssl runs show") from error
+            yield
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Append an event; ``fields`` must be JSON values (NaN is written as null by the caller)."""
@@ -208,12 +239,15 @@ class RunFolder:
     def answer(self, request: Request, **fields: Any) -> None:
         """Say that ``request`` is carried out and move it out of the way."""
         self.emit("answered", request=request.id, order=request.order, **fields)
-        os.replace(self.path / "control" / f"{request.id}.json", self.path / "control/done" / f"{request.id}.json")
+        with suppress(FileNotFoundError):  # whoever gave it may have cleaned up
+            os.replace(self.path / "control" / f"{request.id}.json", self.path / "control/done" / f"{request.id}.json")
 
-    def clear_requests(self) -> None:
-        """Drop orders left over from an earlier process."""
+    def clear_leftovers(self) -> None:
+        """Drop what an earlier process left: orders to it, and files it was writing when it was killed."""
         for path in (self.path / "control").glob("*.json"):
-            path.unlink()
+            path.unlink(missing_ok=True)
+        for path in (*self.path.glob(".[0-9]*-*"), *self.path.glob("*/.[0-9]*-*")):
+            path.unlink(missing_ok=True)
 
     def save_picture(self, picture: Picture) -> None:
         """Write a picture and drop the oldest beyond :data:`KEPT_PICTURES`."""
@@ -224,6 +258,35 @@ class RunFolder:
             old.unlink()
             old.with_suffix(".npz").unlink(missing_ok=True)
         self.emit("picture", step=picture.step, file=f"pictures/{name}.json", case=picture.case)
+
+
+class SilentRun(RunFolder):
+    """A run that another process of the same training writes: what is read comes from the folder, nothing goes in."""
+
+    def set_status(self, state: State, **fields: Any) -> None:
+        """Write nothing."""
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Write nothing."""
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Write nothing."""
+
+    def cut_events_after(self, step: int) -> None:
+        """Cut nothing."""
+
+    def pending(self) -> list[Request]:
+        """Return no orders: the process that writes the folder tells of them."""
+        return []
+
+    def answer(self, request: Request, **fields: Any) -> None:
+        """Answer nothing."""
+
+    def save_picture(self, picture: Picture) -> None:
+        """Write nothing."""
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -240,6 +303,16 @@ def _process_start(pid: int) -> float | None:
 
     A pid alone is not enough: after a reboot another program may have it.
     """
+    # Linux counts ticks from the start of the machine. What psutil makes of them moves with the wall clock, so that a
+    # run would seem dead to a viewer that was started before the clock was set.
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("self/stat").is_file():
+        try:
+            # After the name, which stands in brackets and may hold anything: state is field 3, the start field 22.
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else float(fields[19])
     import psutil
 
     try:

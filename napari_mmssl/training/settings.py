@@ -63,6 +63,16 @@ class OptimisationSettings(Settings):
 
     steps: int = Field(400, ge=1, title="Steps")
     batch_size: int = Field(4, ge=1, title="Batch size")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=256,
+        title="Accumulate",
+        description="Parts in which a batch goes through the network: less memory; contrasts see one part at a time",
+    )
+    recompute: bool = Field(
+        False, title="Recompute", description="Activations anew in the backward pass: less memory, a third slower"
+    )
     learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate", description="Peak of the schedule")
     weight_decay: float = Field(1e-4, ge=0, title="Weight decay")
     warmup: float = Field(0.05, ge=0, lt=1, title="Warm-up", description="Share of the steps")

@@ -59,6 +59,9 @@ class Trainee(ABC):
     higher_is_better: bool = True
     #: Whether the weights of the best validation are exported rather than the last.
     keeps_best: bool = False
+    #: Fewest samples that a part of a batch must have so that its losses are still those of the trainee; 0: a batch
+    #: cannot be parted (unpaired streams, risk sets over all samples).
+    smallest_part: int = 0
 
     def players(self) -> tuple[Player, ...]:
         """Return who is optimised apart from whom; one player with all modules unless there are adversaries."""

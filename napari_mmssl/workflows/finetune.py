@@ -15,14 +15,14 @@ from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings
 from napari_mmssl.training.weights_cards import read_card, weights_folder
 from napari_mmssl.workflows.leaks import held_out_leaks, remember_people
 from napari_mmssl.workflows.material import Material, gather
+from napari_mmssl.workflows.preparing import prepare
 from napari_mmssl.workflows.running import (
     Interruption,
     Listener,
     ignore,
     provenance,
     set_threads,
-    starting,
-    telling_progress,
+    training,
 )
 
 
@@ -52,7 +52,7 @@ def finetune(
         lacks=lambda case: kind.lacks(settings.task, case),
     )
     settings = material.settle(settings)
-    with starting(out, "finetune", as_table(settings), resume=resume) as run:
+    with training(out, "finetune", as_table(settings), resume=resume) as (run, ranks):
         from napari_mmssl.training.device import choose_device
         from napari_mmssl.training.fine_tuning import FineTuning
         from napari_mmssl.training.loop import Loop
@@ -60,11 +60,10 @@ def finetune(
         from napari_mmssl.training.weights_files import read_weights
 
         set_threads()
-        device = choose_device(settings.device)
-        tell = telling_progress(run, listener, len(material.train) + len(material.validation))
-        with_label = kind.gives == "label map"
-        train = material.prepare(material.train, with_label=with_label, progress=tell)
-        validation = material.prepare(material.validation, with_label=with_label, progress=tell)
+        listener = listener if ranks.is_first else ignore
+        device = choose_device(settings.device, ranks.local_rank)
+        ready = prepare(material, run, listener, ranks, with_label=kind.gives == "label map")
+        material, train, validation = ready.material, ready.train, ready.validation
         cases = [*material.train, *material.validation]
         values = {one.id: set(np.unique(one.label).tolist()) for one in [*train, *validation] if one.label is not None}
         facts, reason = kind.fit(settings.task, material.cohort, material.train, values)
@@ -78,12 +77,18 @@ def finetune(
         report = [{"name": one.name, "outcome": one.outcome, "reason": one.reason} for one in trainee.transfer]
         run.write_provenance(
             provenance(material, parents)
-            | {"device": str(device), "transfer": report, "task": {"reason": reason, **task.facts}}
+            | {
+                "device": str(device),
+                "processes": ranks.world,
+                "transfer": report,
+                "task": {"reason": reason, **task.facts},
+            }
             | ({"convention": {"reason": reason, **facts["convention"]}} if "convention" in facts else {})
         )
-        if not resume:
+        if not resume and ranks.is_first:
             _look_for_leaks(run, material, train, validation, settings.weights, listener)
-        for event in Loop(run, trainee, settings, device, interruption or Interruption()).events(resume=resume):
+        loop = Loop(run, trainee, settings, device, interruption or Interruption(), ranks)
+        for event in loop.events(resume=resume):
             listener(event)
     return run
 

@@ -1,8 +1,8 @@
 """From a folder to prepared cases in groups: what every training starts with."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, check_one_grid, prepare_cohort
 from napari_mmssl.cohorts.splits import Split, split_subjects, take_fraction
 from napari_mmssl.cohorts.synthetic import refuse_synthetic, with_usable
-from napari_mmssl.errors import ConfigError
+from napari_mmssl.errors import ConfigError, ReadError
 from napari_mmssl.training.settings import DataSettings, EncoderRunSettings, RunSettings
 from napari_mmssl.volumes.geometry import to_canonical
 
@@ -46,10 +46,22 @@ class Material:
     spacing_mm: Spacing
 
     def prepare(
-        self, cases: Sequence[Case], *, with_label: bool, progress: Callable[[int, int], None]
+        self,
+        cases: Sequence[Case],
+        *,
+        with_label: bool,
+        progress: Callable[[int, int], None],
+        unreadable: Callable[[Case, ReadError], None] | None = None,
     ) -> list[PreparedCase]:
-        """Return ``cases`` prepared on the common spacing."""
-        return prepare_cohort(cases, self.spacing_mm, with_label=with_label, progress=progress)
+        """Return ``cases`` prepared on the common spacing; those that ``unreadable`` takes are left out."""
+        return prepare_cohort(cases, self.spacing_mm, with_label=with_label, progress=progress, unreadable=unreadable)
+
+    def without(self, left_out: Collection[str]) -> "Material":
+        """Return the material without the cases of these ids; the split stays."""
+        train, validation = (
+            tuple(case for case in cases if case.id not in left_out) for cases in (self.train, self.validation)
+        )
+        return replace(self, train=train, validation=validation)
 
     def settle(self, settings: R) -> R:
         """Return ``settings`` with everything set that was left to the cohort: modalities, spacing, thick slices."""

@@ -7,14 +7,14 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import PretrainSettings
 from napari_mmssl.workflows.leaks import remember_people
 from napari_mmssl.workflows.material import gather
+from napari_mmssl.workflows.preparing import prepare
 from napari_mmssl.workflows.running import (
     Interruption,
     Listener,
     ignore,
     provenance,
     set_threads,
-    starting,
-    telling_progress,
+    training,
 )
 
 
@@ -48,21 +48,20 @@ def pretrain(
     """
     material = gather(settings.cohort, settings.data, settings.seed, labelled=False)
     settings = material.settle(settings)
-    with starting(out, "pretrain", as_table(settings), resume=resume) as run:
+    with training(out, "pretrain", as_table(settings), resume=resume) as (run, ranks):
         from napari_mmssl.training.device import choose_device
         from napari_mmssl.training.loop import Loop
         from napari_mmssl.training.pretraining import Pretraining
 
         set_threads()
-        device = choose_device(settings.device)
-        tell = telling_progress(run, listener, len(material.train) + len(material.validation))
-        train = material.prepare(material.train, with_label=False, progress=tell)
-        validation = material.prepare(material.validation, with_label=False, progress=tell)
-        trainee = Pretraining(settings, train, validation, device)
-        run.write_provenance(provenance(material, parents=[]) | {"device": str(device)})
-        if not resume:
-            remember_people(run, "pretraining", material.cohort, train, validation)
-        loop = Loop(run, trainee, settings, device, interruption or Interruption())
+        listener = listener if ranks.is_first else ignore
+        device = choose_device(settings.device, ranks.local_rank)
+        ready = prepare(material, run, listener, ranks, with_label=False)
+        trainee = Pretraining(settings, ready.train, ready.validation, device)
+        run.write_provenance(provenance(ready.material, parents=[]) | {"device": str(device), "processes": ranks.world})
+        if not resume and ranks.is_first:
+            remember_people(run, "pretraining", material.cohort, ready.train, ready.validation)
+        loop = Loop(run, trainee, settings, device, interruption or Interruption(), ranks)
         for event in loop.events(resume=resume):
             listener(event)
     return run

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_mmssl.errors import MmsslError, RunError
-from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.run_folder import RunFolder, SilentRun
 from napari_mmssl.workflows.material import Material
+
+if TYPE_CHECKING:
+    from napari_mmssl.training.distributed import Ranks
 
 #: Told of every event: its kind and fields as in ``events.jsonl``.
 Listener = Callable[[dict[str, Any]], None]
@@ -40,12 +43,18 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
         run = RunFolder.open(out)
         if run.is_alive():
             raise RunError(f"'{out}' is at work already (process {run.status()['pid']} on {run.status()['host']})")
-        # Orders to the process that is gone; what comes from now on is meant for this one.
-        run.clear_requests()
-        run.set_status("starting", reason=None)
     else:
         run = RunFolder.create(out, kind, table)
-    log = logging.FileHandler(out / "log.txt")
+    with run.held():
+        if resume:
+            # Orders are to the process that is gone; what comes from now on is meant for this one.
+            run.clear_leftovers()
+            run.set_status("starting", reason=None)
+        yield from _logged(run, resume=resume)
+
+
+def _logged(run: RunFolder, *, resume: bool) -> Iterator[RunFolder]:
+    log = logging.FileHandler(run.path / "log.txt")
     log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("napari_mmssl").addHandler(log)
     try:
@@ -53,11 +62,33 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
     except MmsslError:
         log.close()
         if not resume and run.status()["state"] == "starting":
-            shutil.rmtree(out)
+            shutil.rmtree(run.path)
         raise
     finally:
         logging.getLogger("napari_mmssl").removeHandler(log)
         log.close()
+
+
+@contextmanager
+def training(
+    out: Path, kind: str, table: dict[str, Any], *, resume: bool = False
+) -> Iterator[tuple[RunFolder, "Ranks"]]:
+    """Do as :func:`starting` in the first process of a training; the others get a folder into which nothing goes."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in starting, which comes later here
+    if not {"RANK", "SLURM_PROCID"} & set(os.environ):
+        with starting(out, kind, table, resume=resume) as run:
+            from napari_mmssl.training.distributed import Ranks
+
+            yield run, Ranks()
+        return
+    from napari_mmssl.training.distributed import find_ranks, joined_ranks
+
+    with joined_ranks(find_ranks()) as ranks:
+        if ranks.is_first:
+            with starting(out, kind, table, resume=resume) as run:
+                yield run, ranks
+        else:
+            yield SilentRun(out), ranks
 
 
 def telling_progress(run: RunFolder, listener: Listener, total: int) -> Callable[[int, int], None]:
