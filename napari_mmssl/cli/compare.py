@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subsets", choices=("none", "one_missing", "all"), help="modality subsets to predict held-out people from"
     )
+    parser.add_argument("--report-only", action="store_true", help="train nothing; tabulate the cells that are there")
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
         "--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="override one setting"
@@ -68,7 +69,14 @@ def run(args: argparse.Namespace) -> int:
     interruption = Interruption()
     try:
         with interruption.watching():
-            result = compare(settings, out, cells=args.cells, listener=_tell, interruption=interruption)
+            result = compare(
+                settings,
+                out,
+                cells=args.cells,
+                train=not args.report_only,
+                listener=_tell,
+                interruption=interruption,
+            )
     except RunFailed as error:
         if not interruption.came:
             raise

@@ -10,7 +10,7 @@ from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.phantom_mark import NOTE_NAME
 from napari_mmssl.config import as_table
-from napari_mmssl.errors import MmsslError, RunError
+from napari_mmssl.errors import ConfigError, MmsslError, RunError
 from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.workflows.comparison.cells import read_cells, write_cell
 from napari_mmssl.workflows.comparison.report import render_report
@@ -25,6 +25,7 @@ def compare(
     out: Path,
     *,
     cells: Path | None = None,
+    train: bool = True,
     listener: Listener = ignore,
     interruption: Interruption | None = None,
 ) -> Comparison:
@@ -39,6 +40,8 @@ def compare(
     cells
         Where the cells lie, one folder per study; ``out/cells`` by default. Cells that were measured elsewhere with
         the same protocol and people count.
+    train
+        With false nothing is trained: the tables are of the cells that are there.
     listener
         Told of the trainings' events, and ``cell`` with what is done.
     interruption
@@ -50,6 +53,8 @@ def compare(
         If the cohort, the settings or ``out`` do not do.
     RunFailed
         If a training fails, or on interruption.
+    ConfigError
+        If nothing is to be trained and no cell is there.
     """
     cohort = find_cohort(settings.cohort)
     settings = settings.model_copy(update={"cohort": settings.cohort.resolve()})
@@ -65,12 +70,14 @@ def compare(
         run.set_status("running", step=len(done), total=len(keys))
         try:
             for key in keys:
-                if key not in done:
+                if train and key not in done:
                     listener({"kind": "cell", "name": key.name, "done": len(done), "total": len(keys)})
                     done[key] = make_cell(settings, cohort, key, out / "runs", listener, stop)
                     write_cell(home, done[key])
                     run.set_status("running", step=len(done), total=len(keys))
                     run.emit("cell", name=key.name, step=len(done), total=len(keys))
+            if not done:
+                raise ConfigError(f"no cell of this study lies in '{home}'; leave --report-only out to measure some")
         except MmsslError as error:
             state: State = "stopped" if stop() else "failed"
             for request in run.pending():

@@ -103,6 +103,17 @@ def test_another_budget_is_another_study_beside_the_first(study, monkeypatch):
     assert len(cells_of(study)) == 8  # the same names, and the first study's are as they were
 
 
+def test_a_study_that_is_not_done_yet_is_tabulated_without_training(study, monkeypatch, capsys):
+    monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
+    more = [*SMALL, "--seeds", "3", "--report-only", "--cells", str(study / "out/cells")]
+    assert main(["compare", str(study / "cohort"), "--out", str(study / "out3"), *more]) == 0
+    assert "of 2" in capsys.readouterr().out  # two of three draws are measured
+    assert not (study / "out3/runs").exists()
+    nothing = [*SMALL, "--pretrain-steps", "77", "--report-only"]
+    assert main(["compare", str(study / "cohort"), "--out", str(study / "out4"), *nothing]) == 2
+    assert "no cell" in capsys.readouterr().err
+
+
 def test_a_folder_of_something_else_is_refused(study, capsys):
     run = study / "out/runs/pretrain_mae_d0"
     assert main(["compare", str(study / "cohort"), "--out", str(run), *SMALL]) == 2
