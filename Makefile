@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need; see scripts/setup.sh for what that is.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow bench demo screenshots dist clean
+.PHONY: help setup check test test-slow bench demo screenshots docs dist clean
 
 BIN := .venv/bin
 WITH_DISPLAY := scripts/with_display.sh
@@ -37,9 +37,14 @@ screenshots: setup ## every widget, light and dark, at two sizes, into docs/imag
 	  done; \
 	done
 
-dist: setup ## wheel and source archive in dist
-	$(BIN)/python -m build
+docs: setup ## the documentation, into docs/_build; a warning is an error
+	$(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt -e ".[docs]"
+	rm -rf docs/_build docs/reference/modules
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build
+
+dist: setup ## wheel and source archive in dist, tried out in an empty environment
+	@scripts/dist.sh
 
 clean: ## remove what the other targets made, but not .venv
-	rm -rf demo dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo dist build docs/_build docs/reference/modules *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -23,7 +23,15 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
 
 
-@pytest.mark.parametrize("line", [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["docs"],
+        *PROJECT["dependency-groups"]["dev"],
+        *PROJECT["dependency-groups"]["dist"],
+    ],
+)
 def test_every_requirement_is_pinned_within_its_bounds(line):
     requirement = Requirement(line)
     assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)])
