@@ -213,7 +213,7 @@ class CasesWidget(Panel):
         self._about.setText(sentence + way_out)
 
     def _show_cohort(self, cohort: Cohort | None) -> None:
-        self._ahead.start(cohort.layout if cohort else "")
+        self._ahead.start(cohort.layout if cohort else "", cohort.label_names if cohort else {})
         self._wanted = None
         self._list_cases()
         self._pair.setEnabled(cohort is not None)

@@ -32,7 +32,7 @@ def open_large_folder(viewer: Any, folder: Path) -> None:
         from napari_mmssl.cohorts.find import find_cohort
 
         cohort = check_cohort(find_cohort(folder))
-        return cohort, read_case(cohort.cases[0], cohort.layout)
+        return cohort, read_case(cohort.cases[0], cohort.layout, cohort.label_names)
 
     def done(found: tuple[Cohort, Opened]) -> None:
         cohort, opened = found

@@ -1,6 +1,6 @@
 """Cases read on threads before they are asked for, so that the next one is there when a person wants it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.viewer.panel import Panel
@@ -18,14 +18,15 @@ class ReadAhead:
     ) -> None:
         self._panel, self._arrived, self._failed = panel, arrived, failed
         self._layout = ""
+        self._label_names: Mapping[int, str] = {}
         self._kept: dict[str, Opened] = {}
         self._reading: set[str] = set()
         self._wanted: dict[str, Case] = {}
         self._generation = 0
 
-    def start(self, layout: str) -> None:
-        """Begin anew, with the cases of a cohort in ``layout``."""
-        self._layout = layout
+    def start(self, layout: str, label_names: Mapping[int, str]) -> None:
+        """Begin anew, with the cases of a cohort in ``layout`` whose labels it calls ``label_names``."""
+        self._layout, self._label_names = layout, label_names
         self._generation += 1
         self._kept.clear()
         self._reading.clear()
@@ -54,9 +55,9 @@ class ReadAhead:
 
     def _read(self, case: Case) -> None:
         self._reading.add(case.id)
-        layout, generation = self._layout, self._generation
+        layout, names, generation = self._layout, self._label_names, self._generation
         self._panel.in_thread(
-            lambda: read_case(case, layout),
+            lambda: read_case(case, layout, names),
             lambda opened: self._came(case, generation, opened),
             lambda sentence: self._broke(case, generation, sentence),
         )

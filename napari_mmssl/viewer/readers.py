@@ -73,7 +73,7 @@ def _read_cohort(path: Path) -> Opened:
 
     cohort = find_cohort(path)
     first = cohort.cases[0]
-    opened = read_case(first, cohort.layout)
+    opened = read_case(first, cohort.layout, cohort.label_names)
     viewer = current_viewer()
     if viewer is not None:
         session = session_of(viewer)

@@ -1,5 +1,6 @@
 """Read files and cases into layer-data tuples. Qt-free: it runs on worker threads and in npe2 readers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import MmsslError, ReadError
 from napari_mmssl.tasks.convention_choice import choose
+from napari_mmssl.tasks.label_convention import one_per_value
 from napari_mmssl.viewer.layers import LayerTuple, image_layer, labels_layer, values_in
 from napari_mmssl.viewer.placing import NOTABLE_TILT_DEG
 from napari_mmssl.volumes.geometry import Geometry
@@ -38,7 +40,7 @@ class Opened:
     problems: tuple[str, ...] = ()
 
 
-def read_case(case: Case, layout: str = "") -> Opened:
+def read_case(case: Case, layout: str = "", label_names: Mapping[int, str] | None = None) -> Opened:
     """Read all modalities and the label map of ``case``; a file that cannot be read becomes a problem.
 
     Each layer lies where its own file says, so modalities on several grids still overlie each other.
@@ -49,6 +51,8 @@ def read_case(case: Case, layout: str = "") -> Opened:
         What to read.
     layout
         Name of its cohort's layout, which tells what the values of some label maps mean.
+    label_names
+        What the cohort itself says that the values mean.
     """
     layers, problems, grids = [], [], {}
     for name, scan in case.modalities.items():
@@ -63,7 +67,7 @@ def read_case(case: Case, layout: str = "") -> Opened:
         grids[name] = volume.geometry
     if case.label is not None:
         try:
-            labels = with_known_classes(read_label(case.label), layout, case)
+            labels = with_known_classes(read_label(case.label), layout, case, label_names)
             layers.append(labels_layer(labels, f"label · {case.id}", path=case.label.path, case=case.id))
         except MmsslError as error:
             problems.append(str(error))
@@ -117,13 +121,19 @@ def _segments(path: Path, name: str, header: Header, notes: list[str]) -> Opened
     return Opened(tuple(layers), (said, *dict.fromkeys(notes)))
 
 
-def with_known_classes(label_map: LabelMap, layout: str, case: Case) -> LabelMap:
-    """Return ``label_map`` with the class names of its coding, where layout, names and values leave no doubt."""
+def with_known_classes(
+    label_map: LabelMap, layout: str, case: Case, label_names: Mapping[int, str] | None = None
+) -> LabelMap:
+    """Return ``label_map`` with the class names of its coding, where cohort, layout and values leave no doubt."""
     if label_map.classes:
         return label_map
     try:
         names = {stem(scan.path) for scan in case.modalities.values()}
-        coding, _ = choose({case.id: values_in(label_map.array)}, layout, case.modalities, names)
+        values = values_in(label_map.array)
+        coding, _ = choose({case.id: values}, layout, case.modalities, names, label_names)
+        if coding.name == "values" and label_names:
+            # Of all values that the cohort names, so that a class has one colour in every case.
+            return replace(label_map, classes=one_per_value({*values, *label_names}, label_names).classes)
     except MmsslError:
         return label_map
     # One unnamed value may be any organ; the other choice that names nothing is one class per value.

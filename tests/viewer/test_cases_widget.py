@@ -159,3 +159,26 @@ def test_a_broken_file_costs_one_layer_and_not_the_case(widget, viewer, qtbot, c
 
     assert "flair · cleo" not in names(viewer)
     assert "t1 · cleo" in names(viewer)
+
+
+def test_classes_are_called_as_the_cohort_calls_them_in_one_colour_each(viewer, qtbot, tmp_path, write_nifti):
+    for case, value in (("a", 1), ("b", 2)):
+        write_nifti(tmp_path / "imagesTr" / f"{case}.nii.gz", shape_xyz=(8, 8, 8))
+        write_nifti(tmp_path / "labelsTr" / f"{case}.nii.gz", array=np.full((8, 8, 8), value), dtype="uint8")
+    names = '{"0": "background", "1": "liver", "2": "spleen"}'
+    training = ", ".join(f'{{"image": "./imagesTr/{c}.nii.gz", "label": "./labelsTr/{c}.nii.gz"}}' for c in "ab")
+    (tmp_path / "dataset.json").write_text(
+        f'{{"modality": {{"0": "CT"}}, "labels": {names}, "training": [{training}], "test": []}}'
+    )
+    made = CasesWidget(viewer)
+    qtbot.addWidget(made)
+    made.open_cohort(tmp_path)
+    qtbot.waitUntil(lambda: made.session.cohort is not None, timeout=10_000)
+    seen = []
+    for row in range(2):
+        open_case(made, qtbot, row)
+        classes = viewer.layers[-1].metadata[METADATA_KEY].classes
+        seen.append([(one.value, one.name, one.colour) for one in classes])
+
+    assert [(value, name) for value, name, _ in seen[0]] == [(1, "liver"), (2, "spleen")]
+    assert seen[0] == seen[1]
