@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--case", action="append", default=[], metavar="ID", help="only this case; may be repeated")
     parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="MODALITY",
+        help="leave this modality unread, to see what changes; may be repeated",
+    )
+    parser.add_argument(
         "--missing",
         choices=("drop", "zero", "template", "synthesised"),
         default="drop",
@@ -54,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
                 args.out,
                 which=args.cases,
                 case_ids=args.case,
+                without=args.without,
                 missing=args.missing,
                 generators=args.generators,
                 extras=Extras(args.tta, args.save_probabilities, args.save_entropy),

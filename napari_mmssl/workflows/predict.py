@@ -61,6 +61,7 @@ def predict(
     *,
     which: Which = "all",
     case_ids: Collection[str] = (),
+    without: Collection[str] = (),
     extras: Extras | None = None,
     missing: str = "drop",
     generators: Sequence[Path] = (),
@@ -85,6 +86,8 @@ def predict(
         ``test``: only subjects that every fine-tuning held out; ``all``: every case.
     case_ids
         Only these, where given.
+    without
+        Modalities that are left unread, to see what the networks make of a case that lacks them.
     extras
         What else to do for a segmentation.
     missing
@@ -105,10 +108,10 @@ def predict(
     gives_values = _gives_values(cards, extras)
     cohort = find_cohort(path)
     # All of them before the first is begun: an hour's work should not end at the last case's header.
-    cases = [_seen_case(case, cards) for case in _chosen(cohort.cases, which, case_ids, origins)]
+    cases = [_seen_case(case, cards) for case in _without(_chosen(cohort.cases, which, case_ids, origins), without)]
     refuse_synthetic(cases)
     told = {"kind": "predict", "path": str(path.resolve()), "weights": _said(weights)}
-    table = told | {"cases": which, "missing": missing}
+    table = told | {"cases": which, "missing": missing} | ({"without": sorted(without)} if without else {})
     with starting(out, "predict", table) as run:
         set_threads()
         stop = interruption or Interruption()
@@ -152,6 +155,17 @@ def _seen_case(case: Case, cards: Sequence[dict[str, Any]]) -> Case:
     """Return ``case`` with what the networks see of it, if each of them sees anything."""
     known = [known_modalities(case, card.get("modalities", ())) for card in cards]
     return known[0] if len(known) == 1 else case
+
+
+def _without(cases: Sequence[Case], left_out: Collection[str]) -> list[Case]:
+    known = {name for case in cases for name in case.modalities}
+    for name in left_out:
+        if name not in known:
+            raise ConfigError(unknown_name("modality", name, known))
+    return [
+        replace(case, modalities={name: scan for name, scan in case.modalities.items() if name not in left_out})
+        for case in cases
+    ]
 
 
 def _gives_values(cards: Sequence[dict[str, Any]], extras: Extras | None) -> bool:

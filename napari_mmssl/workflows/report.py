@@ -206,11 +206,13 @@ def _pictures(case: Case, labels: LabelMap) -> list[tuple[str, bytes]]:
         raise ConfigError(
             f"no scan of case '{case.id}' lies on the grid of the label map; name the scans it was drawn on"
         )
-    middle = tuple(float(value) for value in labels.geometry.corners_world().mean(axis=0))
+    right, front, head = (float(value) for value in labels.geometry.corners_world().mean(axis=0))
     lesions = find_lesions(labels, together=True)[:_MOST_PLACES]
-    places = [(f"lesion {n}", one.inside_mm) for n, one in enumerate(lesions, start=1)] or [("middle", middle)]
+    places = [(f"lesion {n}", one.inside_mm) for n, one in enumerate(lesions, start=1)] or [
+        ("middle", (right, front, head))
+    ]
     return [
-        (f"{place}, {name}", slice_picture(volume, drawn, (at[0], at[1], at[2])))
+        (f"{place}, {name}", slice_picture(volume, drawn, at))
         for place, at in places
         for name, (volume, drawn) in on_grid.items()
     ]

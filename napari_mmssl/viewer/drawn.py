@@ -1,0 +1,168 @@
+"""What a prediction wrote of one case, read; and what there is to tell of a label map. Knows no Qt and no napari."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.errors import GeometryError, MmsslError, ReadError
+from napari_mmssl.tasks.conventions import read_table
+from napari_mmssl.volumes.image_files import read_label_map, read_volume
+from napari_mmssl.volumes.reindex import how_apart, reindexed
+from napari_mmssl.volumes.volume import LabelMap, Volume
+from napari_mmssl.workflows.difference import Difference, compare_label_maps
+from napari_mmssl.workflows.evaluate import gives_values, read_record
+from napari_mmssl.workflows.lesions import Lesion, find_lesions, find_unsure
+
+#: Smaller places of doubt than this are borders of one voxel.
+_LEAST_UNSURE_ML = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What was drawn of a case.
+
+    Parameters
+    ----------
+    case, file, labels
+        Whose it is, where it lies, and the label map.
+    probabilities, entropy
+        What else the network wrote, if it was asked to.
+    record
+        ``predictions.json``; empty for label maps made elsewhere.
+    reference
+        The label map of the cohort, if there is one.
+    without
+        Modalities that the network was not given.
+    unsure
+        Where it is unsure, the largest place first.
+    """
+
+    case: Case
+    file: Path
+    labels: LabelMap
+    probabilities: dict[str, Volume] = field(default_factory=dict)
+    entropy: Volume | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+    reference: LabelMap | None = None
+    without: tuple[str, ...] = ()
+    unsure: tuple[Lesion, ...] = ()
+
+    @property
+    def mean_entropy(self) -> float | None:
+        """Mean entropy of the voxels with any: how unsure the network is where it is not plainly background."""
+        if self.entropy is None:
+            return None
+        chosen = self.entropy.array[self.entropy.array > 0.01]
+        return float(chosen.mean()) if chosen.size else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is to tell of a label map: its lesions and, if there is a reference, the difference or why there is none."""
+
+    lesions: tuple[Lesion, ...]
+    difference: Difference | None
+    problem: str = ""
+
+
+def read_drawn(folder: Path, case: Case, without: Sequence[str] = ()) -> Drawn:
+    """Read what ``mmssl predict`` wrote for ``case`` into ``folder``.
+
+    Raises
+    ------
+    MmsslError
+        If something cannot be read.
+    """
+    file = folder / f"{case.id}.nii.gz"
+    labels = read_label_map(file)
+    entropy_file = folder / "entropy" / file.name
+    entropy = read_volume(entropy_file) if entropy_file.is_file() else None
+    found = sorted((folder / "probabilities").glob(f"{case.id}_*.nii.gz"))
+    words = {path: path.name.removeprefix(f"{case.id}_").removesuffix(".nii.gz") for path in found}
+    unsure = () if entropy is None else tuple(find_unsure(entropy, least_ml=_LEAST_UNSURE_ML))
+    return Drawn(
+        case,
+        file,
+        labels,
+        {word: read_volume(path) for path, word in words.items()},
+        entropy,
+        read_record(folder) or {},
+        None if case.label is None else read_label(case.label),
+        tuple(without),
+        unsure,
+    )
+
+
+def read_elsewhere(file: Path, case: Case) -> Drawn:
+    """Read a label map that another program made of ``case``, onto the grid of its scans.
+
+    Raises
+    ------
+    GeometryError
+        If it lies on none of the case's grids.
+    ReadError
+        If it cannot be read.
+    """
+    labels = read_label_map(file)
+    moved = [reindexed(labels, scan.geometry) for scan in case.modalities.values()]
+    placed = next((one for one in moved if one is not None), None)
+    if placed is None:
+        first = next(iter(case.modalities.values()), None)
+        if first is None:
+            raise ReadError(f"case '{case.id}' has no scan on which '{file.name}' could lie")
+        apart = how_apart(labels.geometry, first.geometry)
+        raise GeometryError(f"'{file.name}' does not lie on the scans of '{case.id}': {apart}; nothing is resampled")
+    return Drawn(case, file, placed, reference=None if case.label is None else read_label(case.label))
+
+
+def measure(drawn: Drawn, labels: LabelMap, *, together: bool) -> Measured:
+    """Return lesions of ``labels``, perhaps a correction of what was drawn, and how they differ from the reference."""
+    lesions = tuple(find_lesions(labels, together=together))
+    if drawn.reference is None:
+        return Measured(lesions, None)
+    table = drawn.record.get("convention")
+    try:
+        convention = None if table is None else read_table(dict(table))
+        return Measured(lesions, compare_label_maps(labels, drawn.reference, convention))
+    except MmsslError as error:
+        return Measured(lesions, None, f"no scores: {error}")
+
+
+def mean_dice(difference: Difference | None) -> float | None:
+    """Return the mean Dice of the classes, those that are undefined left out."""
+    values = [] if difference is None else [one.dice for one in difference.classes.values() if not np.isnan(one.dice)]
+    return sum(values) / len(values) if values else None
+
+
+def value_words(folder: Path, case_id: str) -> str:
+    """Return what a network that gives values of a whole case said of it, in words.
+
+    Raises
+    ------
+    ReadError
+        If it wrote nothing of the case.
+    """
+    record = read_record(folder)
+    if record is None or not gives_values(record) or case_id not in record["cases"]:
+        raise ReadError(f"'{folder}' holds no values of '{case_id}'")
+    entry = record["cases"][case_id]
+    said = _said(entry["values"])
+    return f"{said} The network was trained on this person." if entry.get("trained_on") else said
+
+
+def _said(values: dict[str, Any]) -> str:
+    if "days" in values:
+        median = f"survival: {values['days']:.0f} days (median)"
+        if "interval_80_days" not in values:
+            return f"{median}; the model gives no interval."
+        (low50, high50), (low80, high80) = values["interval_50_days"], values["interval_80_days"]
+        return f"{median}, half of such people {low50:.0f} to {high50:.0f}, four of five {low80:.0f} to {high80:.0f}."
+    if "probabilities" in values:
+        ranked = sorted(values["probabilities"].items(), key=lambda pair: -pair[1])
+        return "; ".join(f"{name}: {share:.0%}" for name, share in ranked) + "."
+    return "; ".join(f"{name}: {value}" for name, value in values.items()) + "."
