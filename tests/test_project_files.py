@@ -3,10 +3,14 @@
 import configparser
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -15,6 +19,7 @@ from napari_mmssl.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+REFUSE = str(ROOT / "scripts" / "refuse_scans.py")
 README = (ROOT / "README.md").read_text()
 
 
@@ -75,3 +80,35 @@ def test_the_readme_names_only_what_exists():
 def test_links_of_the_readme_lead_somewhere():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda path: path.name)
+def test_files_for_the_public_parse_and_run_what_exists(file):
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for job in content.get("jobs", {}).values():
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            assert set(re.findall(r"^make ([a-z-]+)", step.get("run", ""), re.MULTILINE)) <= targets
+
+
+def test_nothing_in_the_repository_is_a_scan():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    files = [name for name in listed.stdout.split("\0") if name] or ["README.md"]
+    said = subprocess.run([sys.executable, REFUSE, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (0, "")
+
+
+def test_scans_are_refused_by_name_and_by_content(tmp_path):
+    image = nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4))
+    nib.save(image, tmp_path / "scan.nii.gz")
+    (tmp_path / "report.bin").write_bytes((tmp_path / "scan.nii.gz").read_bytes())
+    (tmp_path / "slice").write_bytes(bytes(128) + b"DICM" + bytes(8))
+    (tmp_path / "words.md").write_text("no scan")
+
+    said = subprocess.run([sys.executable, REFUSE, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
+
+    assert said.returncode == 1
+    refused = {Path(line.split(": ")[0]).name for line in said.stdout.splitlines()}
+    assert refused == {"scan.nii.gz", "report.bin", "slice"}
