@@ -1,6 +1,7 @@
 """``mmssl align``: make the modalities of a cohort fit, and bring results back to the scans."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=_METHODS,
         default="rigid",
         help="resample: trust the files; rigid (default): shift and turn; affine: stretch too",
+    )
+    parser.add_argument("--case", action="append", default=[], metavar="ID", help="only this case; may be repeated")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON on standard output for each case done and for the whole",
     )
     parser.add_argument(
         "--back",
@@ -48,7 +55,12 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("say with --to which modality (or image file) the others are laid on, such as --to t1")
     from napari_mmssl.workflows.align import align
 
-    aligned = align(args.path, args.out, args.to, args.method, _show_progress if sys.stderr.isatty() else _quiet)
+    progress = _tell_progress if args.json else _show_progress if sys.stderr.isatty() else _quiet
+    aligned = align(args.path, args.out, args.to, args.method, progress, case_ids=args.case)
+    if args.json:
+        told = {"folder": str(aligned.folder), "cases": list(aligned.cases), "notes": list(aligned.notes)}
+        print(json.dumps(told), flush=True)
+        return 0
     for note in aligned.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"wrote {len(aligned.cases)} aligned case(s) to {aligned.folder}; look at them before use", file=sys.stderr)
@@ -57,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _show_progress(done: int, total: int) -> None:
     print(f"\raligned {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _tell_progress(done: int, total: int) -> None:
+    print(json.dumps({"done": done, "total": total}), flush=True)
 
 
 def _quiet(_done: int, _total: int) -> None:

@@ -5,7 +5,7 @@ hash, movement and likeness before and after for each file. The sources are only
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import numpy as np
 
 from napari_mmssl import __version__
 from napari_mmssl.atomic import write_json
-from napari_mmssl.cohorts.case import Case, ScanFile
+from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import ConfigError, MmsslError, WriteError
 from napari_mmssl.pictures import Picture, PictureItem, write_picture
+from napari_mmssl.registry import unknown_name
 from napari_mmssl.volumes.foreground import find_foreground
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import read_header, read_volume, write_label_map, write_volume
@@ -75,7 +76,7 @@ class FittedCase:
         fitted = self.files[name]
         volume = fitted.volume
         laid = laid_on_fixed(volume.geometry, fitted.registration.matrix)
-        return resample(volume.array, laid, self.grid, outside=_background(volume.array))
+        return resample(volume.array, laid, self.grid, outside=background(volume.array))
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def align(
     to: str,
     method: Method,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    case_ids: Collection[str] = (),
 ) -> Aligned:
     """Write the cohort in ``path`` anew into ``out``, with all files of a case on one grid.
 
@@ -108,13 +111,15 @@ def align(
         ``resample`` trusts what the files say of their place; ``rigid`` and ``affine`` look for it.
     progress
         Told how many of how many cases are done.
+    case_ids
+        Only these cases; empty: all.
 
     Raises
     ------
     WriteError
         If ``out`` holds something already.
     ConfigError
-        If no case has the modality ``to``.
+        If no case has the modality ``to``, or there is no case of a name in ``case_ids``.
     ReadError, GeometryError
         If a scan cannot be read or registered; what was written until then stays, and is listed.
     """
@@ -126,8 +131,11 @@ def align(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WriteError(f"'{out}' is not empty; choose another folder for what is aligned")
-    chosen = [case for case in cohort.cases if case.modalities and (template is not None or to in case.modalities)]
-    notes = [f"'{case.id}' has no {to} and is left out" for case in cohort.cases if case not in chosen]
+    asked = _asked(cohort, case_ids)
+    chosen = [case for case in asked if case.modalities and (template is not None or to in case.modalities)]
+    notes = [f"'{case.id}' has no {to} and is left out" for case in asked if case not in chosen]
+    if not chosen:
+        raise ConfigError(f"none of the cases asked for has {to}; choose a modality that they have")
     record: dict[str, Any] = {
         "format": FORMAT,
         "version": __version__,
@@ -179,7 +187,7 @@ def picture_of(fitted: FittedCase, name: str) -> Picture:
     anchor = fitted.reference if fitted.reference in fitted.files else in_order(fitted.files)[0]
     coarse = _coarse(fitted.grid)
     moving = fitted.files[name]
-    before = resample(moving.volume.array, moving.volume.geometry, coarse, outside=_background(moving.volume.array))
+    before = resample(moving.volume.array, moving.volume.geometry, coarse, outside=background(moving.volume.array))
     items = (
         ("reference", resample(fitted.aligned(anchor), fitted.grid, coarse), f"{anchor}, which stays"),
         ("before", before, f"{name} where its file says it is"),
@@ -194,6 +202,14 @@ def picture_of(fitted: FittedCase, name: str) -> Picture:
         ),
         {"before": moving.registration.before, "after": moving.registration.after},
     )
+
+
+def _asked(cohort: Cohort, case_ids: Collection[str]) -> list[Case]:
+    known = [case.id for case in cohort.cases]
+    for case_id in case_ids:
+        if case_id not in known:
+            raise ConfigError(unknown_name("case", case_id, known))
+    return [case for case in cohort.cases if not case_ids or case.id in case_ids]
 
 
 def _write_case(fitted: FittedCase, out: Path) -> dict[str, Any]:
@@ -255,7 +271,7 @@ def _make(*folders: Path) -> None:
             raise WriteError(f"cannot make the folder '{folder}': {error.strerror}") from error
 
 
-def _background(array: np.ndarray) -> float:
+def background(array: np.ndarray) -> float:
     """Return the value round the body: what lies beyond a scan's edge should look like that, not like tissue."""
     outside = ~find_foreground(np.nan_to_num(array))
     return float(np.median(array[outside])) if outside.any() else float(np.nanmin(array))

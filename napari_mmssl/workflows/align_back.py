@@ -49,17 +49,45 @@ def align_back(labels: Path, aligned: Path, out: Path, modality: str | None = No
         raise ReadError(f"no label map in '{labels}' is named after a case of '{aligned}', such as '{_some(record)}'")
     written = []
     for path, entry in pairs:
-        label_map = read_label_map(path)
-        if not label_map.geometry.same_grid(_grid(entry["grid"])):
-            raise GeometryError(f"'{path}' does not lie on the aligned grid of its case; predict from '{aligned}'")
-        for name in _asked(entry, modality):
-            target = out / f"{stem(path)}_{name}.nii.gz"
-            if target.exists():
-                raise WriteError(f"'{target}' is there already and is not replaced; choose another folder")
-            out.mkdir(parents=True, exist_ok=True)
-            write_label_map(target, back_on_source(label_map, entry["files"][name]))
-            written.append(target)
+        written += write_back(read_label_map(path), stem(path), entry, out, modality)
     return written
+
+
+def write_back(
+    label_map: LabelMap, case_id: str, entry: dict[str, Any], out: Path, modality: str | None = None
+) -> list[Path]:
+    """Write ``label_map``, which lies on the aligned grid of a case, onto the grids of its scans; return the files.
+
+    Parameters
+    ----------
+    label_map
+        As drawn on the aligned case.
+    case_id, entry
+        Which case, and what ``align.json`` has of it.
+    out, modality
+        As in :func:`align_back`.
+
+    Raises
+    ------
+    WriteError
+        If one of the files is there already; then none is written.
+    ConfigError
+        If the case has no such modality.
+    GeometryError
+        If the label map does not lie on that grid.
+    """
+    if not label_map.geometry.same_grid(_grid(entry["grid"])):
+        raise GeometryError(
+            f"the label map of '{case_id}' does not lie on the aligned grid of its case; predict from the aligned scans"
+        )
+    targets = {name: out / f"{case_id}_{name}.nii.gz" for name in _asked(entry, modality)}
+    for target in targets.values():
+        if target.exists():
+            raise WriteError(f"'{target}' is there already and is not replaced; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    for name, target in targets.items():
+        write_label_map(target, back_on_source(label_map, entry["files"][name]))
+    return list(targets.values())
 
 
 def back_on_source(label_map: LabelMap, file: dict[str, Any]) -> LabelMap:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +22,7 @@ from napari_mmssl.volumes.resample import resample_labels
 from napari_mmssl.volumes.volume import LabelMap, Volume
 from napari_mmssl.workflows.align import align
 from napari_mmssl.workflows.align_back import align_back, read_record
+from napari_mmssl.workflows.align_preview import fitted_modalities, read_fit
 
 
 def turned(degrees, shift_mm=(0, 0, 0)):
@@ -208,3 +211,28 @@ def test_label_maps_from_elsewhere_are_refused(cohort, tmp_path):
     (tmp_path / "out/align.json").write_text('{"format": 99, "cases": {}}')
     with pytest.raises(ReadError, match="newer"):
         read_record(tmp_path / "out")
+
+
+def test_one_case_is_aligned_and_can_be_compared_with_what_it_was(cohort, tmp_path, capsys):
+    shutil.copytree(cohort / "a", cohort / "b")
+    words = ["align", str(cohort), "--to", "t1", "--out", str(tmp_path / "out"), "--case", "b", "--json"]
+    assert main(words) == 0
+    first, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first == {"done": 1, "total": 1}
+    assert (last["cases"], last["notes"]) == (["b"], [])
+    assert fitted_modalities(tmp_path / "out", "b") == ["t2"]
+    fit = read_fit(find_cohort(cohort).case("b"), tmp_path / "out", "t2")
+    truth, body = head(FIXED, contrast=2.0)
+    inner = ndimage.binary_erosion(body, iterations=4)
+    before, after = (np.corrcoef(one.array[inner], truth[inner])[0, 1] for one in (fit.before, fit.after))
+    assert before < 0.9 < 0.97 < after
+    assert (fit.fixed.array == read_volume(cohort / "b/t1.nii.gz").array).all()
+    assert re.fullmatch(r"t2 is moved by \d+\.\d mm on average: mutual information with t1 rises .*", fit.words)
+    with pytest.raises(ReadError, match="'a' was left out"):
+        fitted_modalities(tmp_path / "out", "a")
+
+
+def test_a_case_that_is_not_there_is_named_with_those_that_are(cohort, tmp_path):
+    with pytest.raises(ConfigError, match="unknown case 'z'; known: a"):
+        align(cohort, tmp_path / "out", "t1", "resample", case_ids=["z"])
+    assert not (tmp_path / "out").exists()
