@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_mmssl.cohorts.case import Case, Cohort, Finding
@@ -24,20 +24,21 @@ from napari_mmssl.workflows.manifest import manifest_rows
 
 #: A table of more files than this is for a program, not for a person.
 _MOST_UNSORTED = 20_000
-#: Cases between two words on how far the looking is.
-_SAY_EVERY = 20
+#: Between two words on how far the looking is.
+_SAY_EVERY_MS = 100
 
 
 class CasesWidget(Panel):
     """Choose a folder, see its cases, open them."""
 
-    #: How many of how many cases were looked at; emitted on the thread that looks.
-    _looked = Signal(int, int)
-
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer, "mmssl_cases")
         self._view = CaseView(self.viewer)
-        self._looked.connect(self._say_progress)
+        #: How many of how many cases were looked at. The thread that looks writes here and touches no widget: one
+        #: that emitted a signal of ours while the window closed would take napari down.
+        self._looked = (0, 0)
+        self._looking = QTimer(self, interval=_SAY_EVERY_MS)
+        self._looking.timeout.connect(lambda: self._say_progress(*self._looked))
         self._ahead = ReadAhead(self, self._arrived, self._not_read)
         self._wanted: Case | None = None
         #: The folder asked for last, if no layout knows it but it holds image files.
@@ -57,11 +58,14 @@ class CasesWidget(Panel):
         self._about.setText(f"looking through '{folder}' ...")
         self._set_looking(True)
 
+        def note(done: int, total: int) -> None:
+            self._looked = (done, total)
+
         def find() -> Cohort:
             from napari_mmssl.cohorts.checks import check_cohort
             from napari_mmssl.cohorts.find import find_cohort
 
-            return check_cohort(find_cohort(folder, self._looked.emit))
+            return check_cohort(find_cohort(folder, note))
 
         self.in_thread(find, self._found, lambda sentence: self._not_found(folder, sentence))
 
@@ -178,6 +182,11 @@ class CasesWidget(Panel):
     def _set_looking(self, looking: bool) -> None:
         for button in (self._choose, self._choose_file):
             button.setEnabled(not looking)
+        self._looked = (0, 0)
+        if looking:
+            self._looking.start()
+        else:
+            self._looking.stop()
 
     def _checked(self, found: dict[str, tuple[Finding, ...]]) -> None:
         self._list.table.add_findings(found)
@@ -197,7 +206,7 @@ class CasesWidget(Panel):
         self._checks.stop()
 
     def _say_progress(self, done: int, total: int) -> None:
-        if not self._choose.isEnabled() and (done % _SAY_EVERY == 0 or done == total):
+        if total:
             self._about.setText(f"reading headers: {done} of {total} cases ...")
 
     def _found(self, cohort: Cohort) -> None:
