@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table
+from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table, in_processes
 from napari_mmssl.workflows.catalogue import read_catalogue
 
 SUMMARY = "fine-tune on a downstream task: segmentation, survival, classification"
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     settings = finetune_settings(file=args.config, flags=flags_as_table(args, _SETTINGS), assignments=args.assignments)
     name = "scratch" if settings.weights == "none" else "finetune"
     out = args.out or default_out(name if settings.task.name == "segmentation" else settings.task.name, settings.cohort)
+    if (code := in_processes(args, out)) is not None:
+        return code
     line, interruption = ProgressLine(settings.optimisation.steps, _SHOWN), Interruption()
     try:
         with interruption.watching():

@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 the run failed, 2 the user's input or usage, 130 interrupted with what was learned kept.
     """
     args = build_parser().parse_args(argv)
+    args.words = list(sys.argv[1:] if argv is None else argv)
     try:
         return int(args.run(args))
     except MmsslError as error:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table
+from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table, in_processes
 
 SUMMARY = "pretrain an encoder on a cohort, without labels"
 
@@ -24,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
     flags = flags_as_table(args, {"recipe": "recipe"})
     settings = pretrain_settings(file=args.config, flags=flags, assignments=args.assignments)
     out = args.out or default_out(settings.recipe, settings.cohort)
+    if (code := in_processes(args, out)) is not None:
+        return code
     line, interruption = ProgressLine(settings.optimisation.steps, ("tile_accuracy", "loss.total")), Interruption()
     try:
         with interruption.watching():

@@ -41,6 +41,10 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="S", help="decides the split and every draw")
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--workers", type=int, metavar="N", help="loader processes")
+    parser.add_argument(
+        "--devices", type=int, metavar="N", help="processes a machine that share every batch, a GPU each"
+    )
+    parser.add_argument("--nodes", type=int, default=1, metavar="M", help="machines (under torchrun or srun)")
     parser.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints")
     parser.add_argument("--validate-every", type=int, metavar="N", help="steps between looks at unseen subjects")
 
@@ -77,6 +81,16 @@ def flags_as_table(args: argparse.Namespace, more: dict[str, str] | None = None)
             place = place.setdefault(parent, {})
         place[last] = value
     return table
+
+
+def in_processes(args: argparse.Namespace, out: Path) -> int | None:
+    """Start the processes that ``--devices`` asks for and return their exit code; ``None`` if this is one to work."""
+    from napari_mmssl.workflows.launch import wait_for_ranks, wants_ranks
+
+    if not wants_ranks(args.devices, args.nodes):
+        return None
+    words = args.words if args.out else [*args.words, "--out", str(out)]
+    return wait_for_ranks(words, args.devices)
 
 
 def default_out(name: str, cohort: Path) -> Path:

@@ -21,6 +21,7 @@ from napari_mmssl.objectives.template_distillation import (
     show_templates,
 )
 from napari_mmssl.ops.contrast import cosine_similarities, info_nce
+from napari_mmssl.ops.ranks import gathered
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.sampling.batch import PatchBatch
 
@@ -100,8 +101,13 @@ class ModalityContrast(Objective[ContrastSettings]):
         return Views({MODAL: modal.input, TEMPLATE: template.input}, modal)
 
     def similarities(self, features: Features) -> Tensor:
-        """Return the cosine of each modal view (row) with each template view (column), ``(B, B)``."""
+        """Return the cosine of each modal view (row) with each template view (column), ``(B, B)``.
+
+        In a training of several processes ``B`` counts the samples of all of them.
+        """
         modal, template = (self._vectors(features[name][-1]) for name in (MODAL, TEMPLATE))
+        if self.training:
+            modal, template = gathered(modal), gathered(template)
         cosines: Tensor = cosine_similarities(modal, template)
         return cosines
 

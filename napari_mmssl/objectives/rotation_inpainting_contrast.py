@@ -15,6 +15,7 @@ from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, o
 from napari_mmssl.objectives.reconstruction import draw_target, take_targets
 from napari_mmssl.ops.contrast import cosine_similarities, nt_xent
 from napari_mmssl.ops.masking import block_grid, draw_blocks, masked_mean, spread_blocks
+from napari_mmssl.ops.ranks import gathered
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.randomness import counted_rng
 from napari_mmssl.sampling.batch import PatchBatch
@@ -136,6 +137,8 @@ class RotationInpaintingContrast(Objective[RotationInpaintingContrastSettings]):
             metrics["inpainting_error"] = float(masked_mean(error.detach(), ~rotated.kept & rotated.body))
         if self.projection is not None:
             first, second = self.projection(pooled)
+            if self.training:  # the samples of all processes
+                first, second = gathered(first), gathered(second)
             loss = nt_xent(first, second, self.settings.temperature)
             terms["contrast"] = self.settings.contrast_weight * loss
             metrics["contrast_accuracy"] = _told_apart(first.detach(), second.detach())

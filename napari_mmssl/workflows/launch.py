@@ -1,12 +1,16 @@
 """Start a job as a process of its own, which outlives whoever started it."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from napari_mmssl.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,81 @@ def start(arguments: Sequence[str], *, polite: bool = True) -> Job:
             start_new_session=True,
         )
     return Job(process, Path(name))
+
+
+def wants_ranks(devices: int | None, nodes: int) -> bool:
+    """Whether this process has to start ``devices`` processes that share a training, and is none of them itself.
+
+    Raises
+    ------
+    ConfigError
+        If they do not fit what ``torchrun`` or ``srun`` started, or several machines are asked for without either.
+    """
+    started = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_STEP_NUM_TASKS", "1")))
+    if devices is None and nodes == 1:
+        return False
+    if min(nodes, 1 if devices is None else devices) < 1:
+        raise ConfigError(f"--devices and --nodes are numbers from 1 on, got {devices} and {nodes}")
+    wanted = (devices or 1) * nodes
+    if started > 1 or "RANK" in os.environ:
+        if started != wanted:
+            raise ConfigError(
+                f"{started} processes were started, and --devices {devices} --nodes {nodes} asks for {wanted}; "
+                "start as many (srun --ntasks, torchrun --nproc-per-node), or leave both flags out"
+            )
+        return False
+    if nodes > 1:
+        raise ConfigError(
+            f"--nodes {nodes} needs a process started on each machine: srun mmssl ... in a SLURM job, or torchrun; "
+            "see docs/how-to/cluster.md"
+        )
+    return wanted > 1
+
+
+def wait_for_ranks(words: Sequence[str], count: int) -> int:
+    """Run ``mmssl`` with ``words`` in ``count`` processes of one training on this machine; return the exit code.
+
+    Ctrl-C reaches all of them, and they stop and keep. If one fails the others are ended, since they would wait for it.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    threads = str(max(1, (os.cpu_count() or 1) // count))
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
+    shared |= {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MMSSL_THREADS")}
+    command = [sys.executable, "-m", "napari_mmssl", *words]
+    with tempfile.TemporaryFile() as said:
+        ranks = [
+            subprocess.Popen(
+                command,
+                env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                # What all of them have to say is said once.
+                stderr=said if rank else None,
+            )
+            for rank in range(count)
+        ]
+        code = _first_failure(ranks)
+        if code not in (0, 130) and ranks[0].returncode in (0, -15):
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            sys.stderr.write(f"{lines[-1] if lines else 'a process of the training ended'}\n")
+    return code
+
+
+def _first_failure(ranks: Sequence["subprocess.Popen[bytes]"]) -> int:
+    """Return the exit code of the first that fails, once none is left; 0 if none does."""
+    code = 0
+    while any(rank.poll() is None for rank in ranks):
+        try:
+            failed = [rank.returncode for rank in ranks if rank.poll() not in (None, 0, 130)]
+            if failed and not code:
+                code = abs(failed[0]) if failed[0] in (1, 2) else 1
+                time.sleep(1)  # for its sentence, and for others that fail alike
+                for rank in ranks:
+                    if rank.poll() is None:
+                        rank.kill()
+            time.sleep(0.1)
+        except KeyboardInterrupt:
+            continue  # the ranks got it too; they end by themselves
+    ended = [rank.returncode for rank in ranks]
+    return code or (0 if not any(ended) else 130 if set(ended) <= {0, 130} else max(1, *(min(2, c) for c in ended)))

@@ -1,0 +1,141 @@
+"""Two processes that share every batch learn what one process learns."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_cohorts import write_small_cohort
+
+from napari_mmssl.cli.main import main
+from napari_mmssl.training.distributed import find_ranks
+from napari_mmssl.training.run_folder import RunFolder
+
+#: Leaves the gradients of the first batch in a file; the whole of it in one process, halves of it in two.
+_GRADIENTS = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from napari_mmssl.training.distributed import Ranks, find_ranks, joined_ranks
+from napari_mmssl.training.gradient_step import GradientStep
+from napari_mmssl.training.pretraining import Pretraining
+from napari_mmssl.workflows.configure import pretrain_settings
+from napari_mmssl.workflows.material import gather
+
+torch.set_num_threads(1)
+cohort, out, *recipes = sys.argv[1:]
+with joined_ranks(find_ranks()) as ranks:
+    for recipe in recipes:
+        flags = {"cohort": cohort, "recipe": recipe, "data": {"patch": [16, 16, 16]}, "optimisation": {"batch_size": 4}}
+        changes = ["objectives.puzzle.grid=[2,2,2]", "objectives.puzzle.jitter=1"] if recipe != "swinunetr2022" else []
+        settings = pretrain_settings(flags=flags, assignments=changes)
+        material = gather(settings.cohort, settings.data, settings.seed, labelled=False)
+        settings = material.settle(settings)
+        cases = material.prepare(material.train, with_label=False, progress=lambda done, total: None)
+        trainee = Pretraining(settings, cases, [], torch.device("cpu"))
+        move = GradientStep(trainee, settings, torch.device("cpu"), ranks)
+        move.gradients(ranks.share(trainee.batches[0]), 0)
+        gradients = {
+            f"{module}/{name}": weight.grad.contiguous()
+            for module, one in trainee.modules.items()
+            for name, weight in one.named_parameters()
+            if weight.grad is not None
+        }
+        if ranks.is_first:
+            save_file(gradients, Path(out) / f"{recipe}-{ranks.world}.safetensors")
+"""
+RECIPES = ("combined", "swinunetr2022")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture(scope="module")
+def gradients(cohort, tmp_path_factory):
+    """Folder of the gradients that one process finds, and two."""
+    out = tmp_path_factory.mktemp("gradients")
+    for world in (1, 2):
+        words = [sys.executable, "-c", _GRADIENTS, str(cohort), str(out), *RECIPES]
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29641", "WORLD_SIZE": str(world)}
+        place |= {"MMSSL_HOME": str(out / "home"), "OMP_NUM_THREADS": "1"}
+        ranks = [
+            subprocess.Popen(words, env=os.environ | place | {"RANK": str(rank)}, stderr=subprocess.PIPE)
+            for rank in range(world)
+        ]
+        for rank in ranks:
+            _, said = rank.communicate(timeout=120)
+            assert rank.returncode == 0, said.decode()
+    return out
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_processes_find_the_gradients_of_one_with_the_whole_batch(gradients, recipe):
+    one, two = (load_file(gradients / f"{recipe}-{world}.safetensors") for world in (1, 2))
+    assert one.keys() == two.keys()
+    length = torch.stack([gradient.norm() for gradient in one.values()]).norm()
+    apart = torch.stack([(one[key] - two[key]).norm() for key in one]).norm()
+    assert length > 0
+    assert apart / length < 1e-5
+
+
+def test_devices_start_processes_of_which_the_first_alone_writes(cohort, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    flags = ["--patch", "16", "--steps", "3", "--validate-every", "3", "--checkpoint-every", "2", "--batch-size", "4"]
+    flags += ["--set", "objectives.puzzle.grid=[2,2,2]", "--set", "objectives.puzzle.jitter=1"]
+    words = ["pretrain", str(cohort), *flags]
+
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    assert main([*words, "--out", str(tmp_path / "two"), "--devices", "2"]) == 0
+
+    one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
+    steps = [[event for event in run.events()[0] if event["kind"] == "step"] for run in (one, two)]
+    assert [event["step"] for event in steps[1]] == [1, 2, 3]
+    assert steps[1][0]["losses"] == pytest.approx(steps[0][0]["losses"], rel=1e-5)
+    assert steps[1][0]["gradient_norm"] == pytest.approx(steps[0][0]["gradient_norm"], rel=1e-5)
+    assert two.status()["state"] == "done"
+    assert two.provenance()["processes"] == 2
+    assert (two.path / "run.toml").read_text() == (one.path / "run.toml").read_text()
+    assert {file.name for file in Path(one.path / "weights").iterdir()} == {
+        file.name for file in Path(two.path / "weights").iterdir()
+    }
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_in_a_sentence(cohort, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    words = ["pretrain", str(cohort), "--patch", "16", "--batch-size", "3", "--devices", "2", "--out"]
+
+    code = main([*words, str(tmp_path / "run")])
+
+    said = capfd.readouterr().err
+    assert code in (1, 2)
+    assert said.count("a batch of 3 cannot be shared by 2 processes") == 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [(["--devices", "0"], "from 1 on"), (["--devices", "1", "--nodes", "2"], "srun"), (["--nodes", "2"], "torchrun")],
+)
+def test_numbers_of_processes_that_cannot_be_are_refused(cohort, tmp_path, capsys, flags, told):
+    assert main(["pretrain", str(cohort), *flags, "--out", str(tmp_path / "run")]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_torchrun_and_slurm_are_recognised():
+    torchrun = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a"}
+    slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1", "MASTER_ADDR": "a"}
+    assert [(one.rank, one.world, one.local_rank) for one in map(find_ranks, (torchrun, slurm, {}))] == [
+        (3, 8, 1),
+        (5, 8, 1),
+        (0, 1, 0),
+    ]
+    # The batch script itself, before srun.
+    assert find_ranks({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}).world == 1
