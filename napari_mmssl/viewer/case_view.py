@@ -158,7 +158,7 @@ class CaseView:
             return old
         if old is not None:
             self._remove([old])
-        layer = Labels(data, **state) if kind == "labels" else Image(data, **state)
+        layer = Layer.create(data, state, kind)
         if isinstance(layer, Labels):
             layer.events.paint.connect(lambda event: _mark_painted(layer))
         self._viewer.add_layer(layer)

@@ -40,12 +40,17 @@ class MatrixView(pg.GraphicsLayoutWidget):
         self._follow_theme()
         self.setToolTip("Row: shuffled tile; column: place; bright: the tile belongs there")
 
-    def show_matrix(self, which: int, matrix: np.ndarray | None) -> None:
-        """Show ``matrix`` with entries in [0, 1] at position ``which``, or nothing."""
+    def show_matrix(self, which: int, matrix: np.ndarray | None, levels: tuple[float, float] = (0.0, 1.0)) -> None:
+        """Show ``matrix`` with entries in ``levels`` at position ``which``, or nothing."""
         if matrix is None:
             self._images[which].clear()
             return
-        self._images[which].setImage(np.asarray(matrix, dtype=np.float32), autoLevels=False, levels=(0.0, 1.0))
+        self._images[which].setImage(np.asarray(matrix, dtype=np.float32), autoLevels=False, levels=levels)
+
+    def set_titles(self, titles: tuple[str, ...]) -> None:
+        """Call the matrices something else."""
+        self._titles = titles
+        self._follow_theme()
 
     def _follow_theme(self, event: Any = None) -> None:
         for plot, title in zip(self._plots, self._titles, strict=True):

@@ -242,6 +242,7 @@ class PretextWidget(Panel):
         else:
             self.controls.clear()
             self.pictures.show(picture)
+            self.controls.show_matrices([(item.name, item.array) for item in picture.items if item.kind == "matrix"])
             self.controls.back.setEnabled(True)
             self._say(picture_words(picture))
 

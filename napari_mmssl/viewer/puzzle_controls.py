@@ -1,5 +1,6 @@
 """The lower half of the Pretext widget: the puzzle on screen, tile by tile, and its permutation, live."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_mmssl.viewer.stage import Stage
 #: The temperature slider is logarithmic: from 0.03 to 3 in a hundred steps.
 _COLDEST, _HOTTEST, _TEMPERATURE_STEPS = 0.03, 3.0, 100
 _MOST_ROUNDS = 100
+_TITLES = ("true permutation", "inferred (soft)")
 
 
 class PuzzleControls:
@@ -50,10 +52,20 @@ class PuzzleControls:
         self._temperature.setValue(_slider_of(float(details.get("temperature", 0.5))))
         self._rounds.setValue(int(details.get("rounds") or 20))
         self._palette.setText(palette_words(details))
+        self.matrices.set_titles(_TITLES)
         self.matrices.show_matrix(0, as_matrix(puzzle.perm))
         self._show_soft()
         self._colour_by_modality(self._coloured.isChecked())
         self._enable()
+
+    def show_matrices(self, matrices: Sequence[tuple[str, np.ndarray]]) -> None:
+        """Show matrices of something that is no puzzle, such as how alike views are, each on its own scale."""
+        names = [name.replace("_", " ") for name, _ in matrices[:2]]
+        self.matrices.set_titles((*names, *("",) * (2 - len(names)))[:2])
+        for which in (0, 1):
+            found = matrices[which][1] if which < len(matrices) else None
+            levels = (0.0, 1.0) if found is None else (float(found.min()), float(found.max()))
+            self.matrices.show_matrix(which, found, levels)
 
     def clear(self) -> None:
         """Take the puzzle away and show again what was hidden for it."""
@@ -82,7 +94,7 @@ class PuzzleControls:
         self._palette = panel.part(QLabel(), "palette")
         self._palette.setWordWrap(True)
         self._tile = panel.text("tile")
-        self.matrices = MatrixView(panel.viewer, ("true permutation", "inferred (soft)"))
+        self.matrices = MatrixView(panel.viewer, _TITLES)
         self._temperature = self._slider("temperature", "Of the Sinkhorn operator; to the left: harder decisions")
         self._temperature.setRange(0, _TEMPERATURE_STEPS)
         self._rounds = self._slider("rounds", "Row and column normalisations; low temperatures need more")

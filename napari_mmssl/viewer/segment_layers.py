@@ -121,8 +121,8 @@ class SegmentLayers:
 
 
 def _share(volume: Volume, name: str, drawn: Drawn, role: str, colours: str) -> LayerTuple:
-    """Return a map of values from 0 to 1, hidden until it is asked for; on a scan 0 lets the scan be seen."""
+    """Return a map of values from 0 to 1, hidden until it is asked for; below 0.1 the scan alone is seen."""
     data, state, kind = image_layer(volume, name, path=None, case=drawn.case.id, role=role)
     origin: Origin = state["metadata"][METADATA_KEY]
-    seen = {"contrast_limits": (0.0, 1.0), "colormap": colours, "blending": "additive", "opacity": 0.7}
+    seen = {"contrast_limits": (0.1, 1.0), "colormap": colours, "blending": "additive", "opacity": 0.7}
     return data, state | seen | {"visible": False, "metadata": {METADATA_KEY: origin}}, kind

@@ -88,6 +88,7 @@ class TrialTable(QTableWidget):
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.verticalHeader().setDefaultSectionSize(24)
         self.setMinimumHeight(90)
+        self.setMaximumHeight(120)
         self._trials: list[Trial] = []
 
     def forget(self) -> None:

@@ -21,14 +21,19 @@ class Stage:
         self._hidden: list[Layer] = []
         self._point: tuple[float, ...] = ()
         self._taken = False
+        self._margins: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
-    def show(self, layer_tuples: Sequence[LayerTuple], shape: tuple[int, int], stride: int = 1) -> list[Layer]:
+    def show(
+        self, layer_tuples: Sequence[LayerTuple], shape: tuple[int, int], stride: int = 1, *, through: bool = False
+    ) -> list[Layer]:
         """Show layers in a grid of ``shape`` (rows, columns), ``stride`` of them in each cell; return them.
 
-        Our other layers are hidden; layers of other people are left alone.
+        Our other layers are hidden; layers of other people are left alone. With ``through``, points and lines of all
+        slices are seen from each.
         """
         self.clear()
         self._taken, self._point = True, self._viewer.dims.point
+        self._margins = (self._viewer.dims.margin_left, self._viewer.dims.margin_right)
         for layer, _ in self.view.ours():
             if layer.visible:
                 layer.visible = False
@@ -41,6 +46,10 @@ class Stage:
         if layers:
             self._viewer.reset_view(layers=layers)
             self._viewer.dims.set_point(range(3), layers[0].extent.world.mean(axis=0))
+            if through:
+                low, high = layers[0].extent.world
+                deep = tuple(float(edge) for edge in high - low)
+                self._viewer.dims.margin_left = self._viewer.dims.margin_right = deep
         return layers
 
     def clear(self) -> None:
@@ -53,6 +62,7 @@ class Stage:
         for layer in self._hidden:
             layer.visible = True
         self._hidden.clear()
+        self._viewer.dims.margin_left, self._viewer.dims.margin_right = self._margins
         self._set_grid((-1, -1), 1, enabled=False)
         self._viewer.reset_view()
         if len(self._point) == self._viewer.dims.ndim:

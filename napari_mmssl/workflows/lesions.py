@@ -15,7 +15,7 @@ from napari_mmssl.volumes.label_classes import complete
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 
 #: What lesions of all classes together are called.
-TOGETHER = LabelClass(0, "lesion", "#ffffff")
+TOGETHER = LabelClass(0, "lesion", "#999999")
 #: Mean share of the largest possible entropy from which on a voxel counts as unsure.
 UNSURE = 0.5
 _FACES_EDGES_CORNERS = np.ones((3, 3, 3), dtype=bool)
