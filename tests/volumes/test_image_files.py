@@ -124,6 +124,28 @@ def test_nifti_geometry_comes_from_the_qform_when_there_is_no_sform(tmp_path, rn
     np.testing.assert_allclose(read_header(tmp_path / "v.nii").geometry.affine, from_nifti(affine), atol=1e-5)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", ["little", "big", "extended", "nifti2"])
+def test_every_kind_of_nifti_header_says_what_nibabel_reads_of_it(tmp_path, rng, kind, suffix):
+    array = rng.integers(0, 9, (3, 4, 5)).astype(np.int16)
+    image = nib.Nifti1Image(array, np.diag([-1.0, 2.0, 3.0, 1.0]))
+    if kind == "big":
+        image = nib.Nifti1Image(array, image.affine, nib.Nifti1Header(endianness=">"), dtype=np.int16)
+    elif kind == "nifti2":
+        image = nib.Nifti2Image(array, image.affine)
+    elif kind == "extended":
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"seen by nobody"))
+    image.header["descrip"] = b"somebody's"
+    nib.save(image, tmp_path / f"one{suffix}")
+
+    header, volume = read_header(tmp_path / f"one{suffix}"), read_volume(tmp_path / f"one{suffix}")
+
+    np.testing.assert_array_equal(header.geometry.affine, nib.load(tmp_path / f"one{suffix}").affine[:, [2, 1, 0, 3]])
+    assert header.geometry.same_grid(volume.geometry)
+    assert (header.description, header.dtype, header.channels) == ("somebody's", np.int16, None)
+    np.testing.assert_array_equal(volume.array, array.T)
+
+
 @pytest.mark.parametrize(("unit", "scale"), [("mm", 1.0), ("meter", 1000.0), ("micron", 0.001), ("unknown", 1.0)])
 def test_nifti_units_are_turned_into_mm(tmp_path, unit, scale):
     image = nib.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.diag([2.0, 2.0, 3.0, 1.0]))
