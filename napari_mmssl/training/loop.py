@@ -177,7 +177,8 @@ class Loop:
         return (
             f"the GPU has too little memory{room} for a batch of {how.batch_size} patches of {data.patch} voxels, even "
             f"in parts; set optimisation.recompute = true in run.toml and resume, or start anew with --patch "
-            f"{','.join(map(str, smaller))}, a smaller --batch-size, or --device cpu; mmssl preflight tells what fits"
+            f"{','.join(map(str, smaller))}, a smaller --batch-size, or --device cpu; "
+            "mmssl pretrain --dry-run tells what fits"
         )
 
     def _look(self, step: int) -> Iterator[dict[str, Any]]:

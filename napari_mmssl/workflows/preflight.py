@@ -1,0 +1,110 @@
+"""Tell before a pretraining what it will take, and propose what fits if it does not fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from napari_mmssl.training.settings import PretrainSettings
+from napari_mmssl.workflows.material import gather
+from napari_mmssl.workflows.running import set_threads
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What dry steps told.
+
+    Parameters
+    ----------
+    device
+        What they ran on.
+    step_s
+        Seconds a step; ``None`` if not even one step fits.
+    total_s
+        Seconds of all steps, without validations and checkpoints.
+    memory_gib, free_gib
+        Highest use, and what was free.
+    fits
+        Whether the settings fit as they are.
+    proposal
+        Changes (``key=value``, as for ``--set``) that fit; empty if none are needed, ``None`` if nothing was found.
+    """
+
+    device: str
+    step_s: float | None
+    total_s: float | None
+    memory_gib: float
+    free_gib: float
+    fits: bool
+    proposal: tuple[str, ...] | None
+
+
+def preflight(settings: PretrainSettings) -> Preflight:
+    """Make dry steps with ``settings`` on the device itself, and with less and less until they fit.
+
+    Only as many cases are prepared as a batch has samples; no run folder is made.
+
+    Raises
+    ------
+    MmsslError
+        If the cohort or the settings do not do.
+    """
+    material = gather(settings.cohort, settings.data, settings.seed, labelled=False)
+    settings = material.settle(settings)
+    from napari_mmssl.training.device import choose_device
+    from napari_mmssl.training.preflight import DryStep, dry_step
+    from napari_mmssl.training.pretraining import Pretraining
+
+    set_threads()
+    device = choose_device(settings.device)
+    # Those with most modalities, since a recipe may leave out people who have fewer.
+    fullest = sorted(material.train, key=lambda case: -len(case.modalities))[: settings.optimisation.batch_size]
+    cases = material.prepare(fullest, with_label=False, progress=lambda done, total: None)
+    smallest = 0
+
+    def tried(changed: PretrainSettings) -> DryStep:
+        nonlocal smallest
+        trainee = Pretraining(changed, cases, [], device)
+        smallest = trainee.smallest_part
+        return dry_step(trainee, changed, device)
+
+    first = found = tried(settings)
+    proposal: tuple[str, ...] | None = ()
+    if not first.fits:
+        proposal = None
+        for changes, changed in _smaller(settings, smallest):
+            found = tried(changed)
+            if found.fits:
+                proposal = changes
+                break
+    step_s = found.step_s if found.fits else first.step_s
+    return Preflight(
+        str(device),
+        step_s,
+        None if step_s is None else step_s * settings.optimisation.steps,
+        round(found.memory_bytes / 2**30, 2),
+        round(found.free_bytes / 2**30, 2),
+        first.fits,
+        proposal,
+    )
+
+
+def _smaller(settings: PretrainSettings, smallest: int) -> Iterator[tuple[tuple[str, ...], PretrainSettings]]:
+    """Yield changes that take less memory, those that change the result least first."""
+    how = settings.optimisation
+    parts = how.accumulate
+    while how.batch_size // (parts * 2) >= max(1, smallest):
+        parts *= 2
+        yield _changed(settings, accumulate=parts)
+    yield _changed(settings, accumulate=parts, recompute=True)
+    patch = settings.data.patch
+    while min(patch) > 32:
+        z, y, x = (max(32, edge * 3 // 4 // 16 * 16) for edge in patch)
+        patch = (z, y, x)
+        changes, changed = _changed(settings, accumulate=parts, recompute=True)
+        data = changed.data.model_copy(update={"patch": patch})
+        yield (*changes, f"data.patch=[{z},{y},{x}]"), changed.model_copy(update={"data": data})
+
+
+def _changed(settings: PretrainSettings, **update: int) -> tuple[tuple[str, ...], PretrainSettings]:
+    optimisation = settings.optimisation.model_copy(update=update)
+    changes = tuple(f"optimisation.{key}={str(value).lower()}" for key, value in update.items())
+    return changes, settings.model_copy(update={"optimisation": optimisation})

@@ -1,0 +1,65 @@
+"""What is told before a training, on a tiny cohort."""
+
+import re
+
+import pytest
+import torch
+from small_cohorts import write_small_cohort
+
+from napari_mmssl.cli.main import main
+from napari_mmssl.training.pretraining import Pretraining
+from napari_mmssl.workflows.configure import pretrain_settings
+from napari_mmssl.workflows.preflight import preflight
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+
+
+def settings(cohort, **optimisation):
+    flags = {"cohort": str(cohort), "data": {"patch": [16, 16, 16]}, "optimisation": {"batch_size": 4} | optimisation}
+    return pretrain_settings(flags=flags, assignments=["objectives.puzzle.grid=[2,2,2]", "objectives.puzzle.jitter=1"])
+
+
+def test_a_dry_run_tells_time_and_memory_and_makes_no_run(cohort, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--patch", "16", "--steps", "36000", "--set", "objectives.puzzle.grid=[2,2,2]"]
+
+    assert main(["pretrain", str(cohort), *words, "--set", "objectives.puzzle.jitter=1", "--dry-run"]) == 0
+
+    said = capsys.readouterr().out
+    step_s, hours = map(float, re.search(r"([\d.e-]+) s a step, ([\d.e-]+) h for 36000", said).groups())
+    assert hours == pytest.approx(10 * step_s, rel=0.02)
+    assert 0 < step_s < 60
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_does_not_fit_is_answered_with_the_least_change_that_does(cohort, monkeypatch):
+    step = Pretraining.step
+
+    def short(self, batch):
+        if len(batch) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return step(self, batch)
+
+    monkeypatch.setattr(Pretraining, "step", short)
+
+    found = preflight(settings(cohort))
+
+    assert not found.fits
+    assert found.proposal == ("optimisation.accumulate=4",)
+    assert found.step_s > 0
+
+
+def test_a_proposal_of_nothing_is_made_where_all_fits(cohort):
+    found = preflight(settings(cohort))
+
+    assert (found.fits, found.proposal) == (True, ())
+    assert 0 <= found.memory_gib < found.free_gib
