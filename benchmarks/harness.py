@@ -32,7 +32,11 @@ def run(measure: Callable[[argparse.Namespace], list[Result]], parser: argparse.
     parser.add_argument("--write", action="store_true", help=f"keep the results in {RESULTS.name}")
     args = parser.parse_args()
     told = {"machine": machine(), "date": datetime.date.today().isoformat(), "command": _command()}
-    results = [result | told for result in measure(args)]
+    load = os.getloadavg()[0]
+    results = measure(args)
+    # What else was at work: each benchmark itself adds one, or two where it has workers.
+    told["load"] = f"{load:.1f} before, {os.getloadavg()[0]:.1f} after"
+    results = [result | told for result in results]
     print(json.dumps(results, indent=2))
     if args.write:
         keep(results)
@@ -94,26 +98,34 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def peak_mib(prepare: Callable[[], Any], work: Callable[[Any], object]) -> float:
-    """Return by how much ``work(prepare())`` raises the resident size above what it is after ``prepare``, in MiB.
+    """Return by how much ``work(prepare())`` raises the resident size above what it is after ``prepare``, in MiB."""
+    return cost(prepare, work)[1]
 
-    In a process of its own, so that nothing is left from before. Linux only.
+
+def cost(prepare: Callable[[], Any], work: Callable[[Any], object]) -> tuple[float, float]:
+    """Return seconds of processor time of ``work(prepare())``, and its peak above what is resident after ``prepare``.
+
+    The peak is in MiB; ``prepare`` counts nowhere. In a process of its own, so that nothing is left from before. Linux
+    only.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_tell_peak, args=(prepare, work, sender))
+    process = context.Process(target=_tell_cost, args=(prepare, work, sender))
     process.start()
     sender.close()
-    peak: float = receiver.recv()
+    seconds, peak = receiver.recv()
     process.join()
-    return peak
+    return seconds, peak
 
 
-def _tell_peak(prepare: Callable[[], Any], work: Callable[[Any], object], sender: Any) -> None:
+def _tell_cost(prepare: Callable[[], Any], work: Callable[[Any], object], sender: Any) -> None:
     held = prepare()
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     before = _resident_kib("VmRSS")
+    began = time.process_time()
     work(held)
-    sender.send((_resident_kib("VmHWM") - before) / 1024)
+    seconds = time.process_time() - began
+    sender.send((seconds, (_resident_kib("VmHWM") - before) / 1024))
 
 
 def _resident_kib(field: str) -> int:

@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 #: Of a result: what the table has columns for, or what is told above it.
 _TOLD = {
     *("name", "ours", "peer", "peer_name", "unit", "better", "ratio", "ratio_min", "ratio_max", "runs"),
-    *("machine", "date", "command", "details"),
+    *("machine", "date", "load", "command", "details"),
 }
 _HEAD = """# Benchmarks
 
@@ -40,7 +40,7 @@ def section(command: str, results: list[dict[str, Any]]) -> str:
     script = command.split()[1]
     purpose = (Path(__file__).with_name(Path(script).name)).read_text(encoding="utf-8").split('"""')[1]
     title = purpose.strip().splitlines()[0].rstrip(".")
-    machines = sorted({f"{result['date']}, {result['machine']}" for result in results})
+    machines = sorted({f"{result['date']}, {result['machine']}, load {result['load']}" for result in results})
     lines = [f"## {Path(script).stem}", "", f"{title}.", "", f"`{command}` ({'; '.join(machines)})", ""]
     lines += ["| name | with | ours | peer | unit | ratio | range | runs | peer is |", "|---" * 9 + "|"]
     for result in results:

@@ -2,7 +2,8 @@
 
     python benchmarks/training_step.py [--recipes taleb2020 mae ...] [--device cuda]
 
-Same batch, patch, encoder and optimiser; data are in memory, so that the step alone is timed.
+Same batch, patch, encoder and optimiser; data are in memory, so that the step alone is timed. Memory is the peak of a
+step above what is resident after the first one, on a CPU. One thread.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import Result, compared, in_turn, run
+from harness import Result, compared, in_turn, peak_mib, run
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.networks.encoders import build_encoder
@@ -47,7 +48,7 @@ def stepper(modules: list[torch.nn.Module], loss: Callable[[], dict[str, torch.T
         total = torch.stack(list(loss().values())).sum()
         total.backward()
         optimiser.step()
-        return float(total)  # waits for a GPU
+        return float(total.detach())  # waits for a GPU
 
     return step
 
@@ -61,6 +62,7 @@ def supervised(batch: PatchBatch, encoder_name: str, size: str, device: torch.de
 
 def measure(args: argparse.Namespace) -> list[Result]:
     device = torch.device(args.device)
+    torch.set_num_threads(1)  # also because memory is measured in forks, which threads of OpenMP do not survive
     cases = made_cases(4, args.patch + 16)
     results = []
     for recipe in args.recipes:
@@ -83,6 +85,10 @@ def measure(args: argparse.Namespace) -> list[Result]:
         suffix = "" if recipe == args.recipes[0] else f"_{recipe}"
         peer_name = "plain supervised training of the same encoder"
         results.append(compared(f"training_step{suffix}", *times, peer_name=peer_name, unit="s", **told))
+        if device.type == "cpu":
+            peaks = [[peak_mib(step, lambda _, again=step: again())] for step in (ours, peer)]
+            name = f"training_step_memory{suffix}"
+            results.append(compared(name, *peaks, peer_name=peer_name, unit="MiB", **told))
     return results
 
 
@@ -93,6 +99,6 @@ if __name__ == "__main__":
     options.add_argument("--encoder-size", default="tiny")
     options.add_argument("--patch", type=int, default=48)
     options.add_argument("--batch", type=int, default=2)
-    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--runs", type=int, default=3)
     options.add_argument("--device", default="cpu")
     run(measure, options)
