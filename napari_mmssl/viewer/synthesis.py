@@ -74,7 +74,7 @@ class SynthesisWidget(Panel):
         self._case_changed(self.session.case)
 
     def set_weights(self, path: Path) -> None:
-        """Make with the generators in ``path``, a run folder of ``mmssl synthesize train``; say why if that cannot be."""
+        """Make with the generators in ``path``, what ``mmssl synthesize train`` left; say why if that cannot be."""
         try:
             directions = read_card(path).get("directions")
             if not directions:
@@ -159,6 +159,9 @@ class SynthesisWidget(Panel):
         row.addWidget(self._open)
         self.column.addLayout(row)
         self._state = self.text("state", "Open a case in Cases; choose generators, or a synthetic volume of it.")
+        self._draw_comparison()
+
+    def _draw_comparison(self) -> None:
         form = self.form()
         self._way = self.part(QComboBox(), "way", "How the two are laid beside, or into, each other")
         self._way.addItems([BESIDE, CURTAIN, CHECKERBOARD])
@@ -248,11 +251,9 @@ class SynthesisWidget(Panel):
         return checkerboard(self.compared.real, self.compared.synthetic, cell)
 
     def _mix(self) -> None:
-        layers = [
-            layer for layer, origin in self._stage.view.ours() if (origin.role or "").startswith(f"{ROLE}real and")
-        ]
-        for layer in layers:
-            layer.data = self._mixed()
+        for layer, origin in self._stage.view.ours():
+            if (origin.role or "").startswith(f"{ROLE}real and"):
+                layer.data = self._mixed()
 
     def _show_regions(self, regions: Mapping[str, Mapping[str, float]]) -> None:
         self._regions.setRowCount(0)
