@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cancel (and discard); resume it",
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="the run folder; for list, a folder with runs")
+    parser.add_argument(
+        "--kill", action="store_true", help="with an order: wait for the run to end, and kill it if it does not answer"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON alone (list and show)")
 
 
@@ -36,6 +39,12 @@ def run(args: argparse.Namespace) -> int:
         return _resume(folder.path)
     elif not folder.is_alive():
         print(f"'{folder.path}' is not at work ({folder.status()['state']})", file=sys.stderr)
+    elif args.kill:
+        from napari_mmssl.workflows.runs import insist
+
+        state = insist(folder, args.action)
+        kept = "; mmssl runs resume goes on from its last checkpoint" if state == "killed" else ""
+        print(f"'{folder.path}': {state}{kept}", file=sys.stderr)
     else:
         folder.request(args.action)
         print(f"asked '{folder.path}' to {args.action}", file=sys.stderr)

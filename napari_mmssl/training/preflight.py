@@ -90,5 +90,5 @@ class _Memory:
         status = Path("/proc/self/status")
         if status.is_file():
             line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-            return max(0, int(line.split()[1]) * 1024 - self._before)
-        return max(0, psutil.Process().memory_info().rss - self._before)
+            return max(0, int(line.split()[1]) * 1024 - int(self._before))
+        return max(0, int(psutil.Process().memory_info().rss) - int(self._before))

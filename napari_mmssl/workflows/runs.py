@@ -1,14 +1,19 @@
 """Find runs, and follow one."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.errors import RunError
-from napari_mmssl.training.run_folder import ACTIVE_STATES, RunFolder
+from napari_mmssl.training.run_folder import ACTIVE_STATES, Order, RunFolder
 
 _LOOK_EVERY_S = 0.5
+_LEAST_GRACE_S = 10.0
+_LAST_EVENTS = 2000
 
 
 def find_runs(folder: Path, depth: int = 3) -> Iterator[RunFolder]:
@@ -65,3 +70,54 @@ def follow_run(run: RunFolder, listener: Callable[[dict[str, Any]], None]) -> st
         if not alive:
             return str(describe(run)["state"])
         time.sleep(_LOOK_EVERY_S)
+
+
+def grace_s(run: RunFolder) -> float:
+    """Return how long ``run`` may take to answer an order.
+
+    The longest of 10 s, three steps, and twice the longest pause between two of its last events, since a validation may
+    take longer than steps do.
+    """
+    times = [event["time_s"] for event in run.events()[0][-_LAST_EVENTS:] if "time_s" in event]
+    pause = max((after - before for before, after in pairwise(times)), default=0.0)
+    return max(_LEAST_GRACE_S, 3 * float(run.status().get("step_s") or 0.0), 2 * pause)
+
+
+def insist(run: RunFolder, order: Order, *, least_s: float | None = None) -> str:
+    """Give ``order``, wait until the run ends, and kill it if it does not within its grace time; return how it ended.
+
+    The last checkpoint of a killed run stays whole.
+
+    Parameters
+    ----------
+    run
+        At work on this machine.
+    order
+        What it shall do.
+    least_s
+        Grace time in place of :func:`grace_s`.
+
+    Raises
+    ------
+    RunError
+        If it does not answer and is on another machine.
+    """
+    import psutil
+
+    patience = grace_s(run) if least_s is None else least_s
+    run.request(order)
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        if not run.is_alive():
+            return str(describe(run)["state"])
+        time.sleep(_LOOK_EVERY_S / 2)
+    status = run.status()
+    if status["host"] != socket.gethostname():
+        raise RunError(f"'{run.path}' did not answer within {patience:.0f} s and is on {status['host']}; end it there")
+    if run.is_alive():
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(status["pid"]).kill()
+        while run.is_alive():  # not waited for: its exit code belongs to whoever started it
+            time.sleep(0.05)
+        return "killed"
+    return str(describe(run)["state"])

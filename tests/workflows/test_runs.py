@@ -1,8 +1,12 @@
 import json
+import subprocess
+import sys
+
+import pytest
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.workflows.runs import describe, find_runs, follow_run
+from napari_mmssl.workflows.runs import describe, find_runs, follow_run, grace_s, insist
 
 
 def make_run(path, state="done"):
@@ -62,3 +66,29 @@ def test_resuming_a_run_that_is_done_says_so(tmp_path, capsys):
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert main(["runs", "show", str(tmp_path)]) == 2
     assert "not a run folder" in capsys.readouterr().err
+
+
+def test_a_run_that_hangs_is_killed_after_its_grace_time(tmp_path):
+    hang = "import sys, pathlib, time; from napari_mmssl.training.run_folder import RunFolder\n"
+    hang += "RunFolder(pathlib.Path(sys.argv[1])).set_status('running'); print('up', flush=True); time.sleep(600)"
+    run = make_run(tmp_path / "run")
+    with subprocess.Popen([sys.executable, "-c", hang, str(run.path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        assert run.is_alive()
+
+        assert insist(run, "stop", least_s=0.5) == "killed"
+
+        assert process.wait(5) < 0
+    assert describe(run)["state"] == "lost"
+    assert [one.order for one in run.pending()] == ["stop"]
+
+
+def test_the_grace_time_covers_steps_and_pauses(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", "running")
+    assert grace_s(run) == 10.0
+    run.set_status("running", step_s=7.0)
+    assert grace_s(run) == pytest.approx(21.0)
+    later = run.events()[0][-1]["time_s"] + 40
+    monkeypatch.setattr("napari_mmssl.training.run_folder.time.time", lambda: later)
+    run.emit("validation", step=1, metrics={})
+    assert grace_s(run) == pytest.approx(80.0)
