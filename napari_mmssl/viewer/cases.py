@@ -20,12 +20,15 @@ from napari_mmssl.viewer.read_ahead import ReadAhead
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.view_controls import ViewControls
 from napari_mmssl.viewer.voxel_checks import VoxelChecks
+from napari_mmssl.viewer.workspace import open_dock
 from napari_mmssl.workflows.manifest import manifest_rows
 
 #: A table of more files than this is for a program, not for a person.
 _MOST_UNSORTED = 20_000
 #: Between two words on how far the looking is.
 _SAY_EVERY_MS = 100
+#: Findings for which the Align widget is the remedy.
+_DO_NOT_FIT = {"grid_mismatch", "misregistered"}
 
 
 class CasesWidget(Panel):
@@ -150,6 +153,13 @@ class CasesWidget(Panel):
         self._list.refiltered.connect(self._refiltered)
         self.column.addWidget(self._list, 1)
         self._about_case = self.text("about_case")
+        self._align = self.part(
+            QPushButton("Make modalities fit..."),
+            "make_fit",
+            "Lay the modalities of each case on one grid, with a look at this case first",
+        )
+        self._align.clicked.connect(lambda: open_dock(self.viewer, "Align"))
+        self.column.addWidget(self._align)
         self._draw_steps()
         self._controls = ViewControls(self, self._view)
 
@@ -274,10 +284,12 @@ class CasesWidget(Panel):
             self._read_neighbours()
 
     def _mark(self, case: Case | None) -> None:
+        found = () if case is None else self._list.table.findings(case)
+        self._align.setVisible(any(finding.kind in _DO_NOT_FIT for finding in found))
         if case is None:
             self._about_case.setText("")
             return
         self._list.mark(case)
-        findings = "; ".join(finding.text for finding in self._list.table.findings(case))
+        findings = "; ".join(finding.text for finding in found)
         where = self._list.place_words(case)
         self._about_case.setText(f"<b>{case.id}</b> ({where})" + (f": {findings}" if findings else ""))
