@@ -41,6 +41,7 @@ _KEYWORDS = (
 )
 #: b-values before the standard had a tag: Siemens, Philips, GE.
 _PRIVATE_B = ((0x0019, 0x100C), (0x2001, 0x1003), (0x0043, 0x1039))
+_NAMED_B = re.compile(r"ep_b(\d+)")
 _TAGS = [Tag(tag_for_keyword(word) or 0) for word in _KEYWORDS.split()] + [Tag(*tag) for tag in _PRIVATE_B]
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -345,7 +346,9 @@ def _b_value(dataset: Any, frame: Any) -> float | None:
             if number is not None:
                 # GE adds 10^9 to tell that the value is one.
                 return number % 100000 if number >= 1e6 else number
-    return None
+    # Older Siemens scanners tell it in the name alone: *ep_b800t
+    named = _NAMED_B.search(str(dataset.get("SequenceName") or ""))
+    return float(named[1]) if named else None
 
 
 def _others(frame: Any) -> dict[str, float | None]:

@@ -19,6 +19,8 @@ _SAME_DIRECTION = 1e-3
 #: Sideways steps that add up to less than this share of a pixel are rounding, not a tilt.
 _STRAIGHT = 0.02
 _EVEN = 0.01
+#: Slices so many times their thickness apart leave room for others.
+_THIN = 1.95
 _MOST_NAMED = 5
 
 
@@ -206,21 +208,32 @@ def _at(along: np.ndarray, where: np.ndarray) -> str:
 
 def _regular_gaps(slices: Sequence[Slice], spacing: float, *, alone: bool) -> list[SeriesFinding]:
     """Return a finding if every second (third ...) slice seems to be missing; the positions themselves are true."""
-    said = slices[0].spacing_between
+    said, thickness = slices[0].spacing_between, slices[0].thickness
     # Where the tag is smaller than the slice is thick, a vendor means the gap between slices by it.
-    is_distance = said >= 0.99 * slices[0].thickness > 0
+    is_distance = said >= 0.99 * thickness > 0
     times = round(spacing / said) if is_distance else 0
     if times >= 2 and abs(spacing - times * said) <= 0.05 * said:
         text = f"slices are {spacing:.4g} mm apart and the header tells of {said:.4g}"
         return [SeriesFinding("missing_slice", f"{text}: only {_nth(times)} may be there")]
-    # The slices of one stack of several may well be numbered by twos.
+    confirmed = any(abs(distance - spacing) <= 0.05 * spacing for distance in (said, said + thickness) if said)
+    if not alone or confirmed:  # the slices of one stack of several may well be numbered by twos
+        return []
+    return _unconfirmed(slices, spacing)
+
+
+def _unconfirmed(slices: Sequence[Slice], spacing: float) -> list[SeriesFinding]:
+    """Return a finding if numbers or thickness speak against even steps that no tag confirms, or there is one step."""
     steps = {abs(b.number - a.number) for a, b in pairwise(slices)}
-    if not alone or len(slices) < 3 or len(steps) != 1 or (by := steps.pop()) <= 1:
+    by, thickness = steps.pop() if len(steps) == 1 else 0, slices[0].thickness
+    if by > 1:
+        text = f"images are numbered by {by} in even steps of {spacing:.4g} mm: only {_nth(by)} may be there"
+    elif spacing >= _THIN * thickness > 0:
+        text = f"slices are {thickness:.4g} mm thick and {spacing:.4g} mm apart: some between them may be missing"
+    elif len(slices) == 2 and thickness <= 0:
+        text = f"it has 2 slices, and nothing confirms that the {spacing:.4g} mm between them are one step"
+    else:
         return []
-    if abs(said - spacing) <= 0.05 * spacing:
-        return []
-    text = f"images are numbered by {by} in even steps of {spacing:.4g} mm"
-    return [SeriesFinding("missing_slice", f"{text}: only {_nth(by)} may be there")]
+    return [SeriesFinding("missing_slice", text)]
 
 
 def _nth(n: int) -> str:

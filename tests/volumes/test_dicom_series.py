@@ -53,7 +53,8 @@ def test_every_voxel_is_where_its_header_says(tmp_path_factory, seed):
     folder, orientation = tmp_path_factory.mktemp("series"), oblique(rng)
     step = float(rng.uniform(0.5, 8)) * (1 if rng.random() < 0.5 else -1)
     positions = places(int(rng.integers(2, 9)), orientation, step, tuple(rng.uniform(-300, 300, 3)))
-    write_series(folder, positions, rng, orientation=orientation, spacing=tuple(rng.uniform(0.3, 3, 2).round(4)))
+    spacing = tuple(rng.uniform(0.3, 3, 2).round(4))
+    write_series(folder, positions, rng, orientation=orientation, spacing=spacing, SliceThickness=round(abs(step), 3))
     volume = read_series(folder)
     assert not volume.geometry.is_sheared
     assert volume.geometry.spacing_mm[0] == pytest.approx(abs(step), abs=1e-3)
@@ -248,7 +249,9 @@ def test_real_series_are_what_simpleitk_reads(shared_data, name):
     image = reader.Execute()
     np.testing.assert_allclose(volume.geometry.affine, affine_of(image), atol=2e-3)
     np.testing.assert_array_equal(volume.array, sitk.GetArrayFromImage(image))
-    assert choose_series(folder).all_findings == ()
+    # Of two slices without a thickness nobody can tell whether others lay between them.
+    doubted = ["missing_slice"] if name == "dicom2nifti_failing_slicecount" else []
+    assert [finding.kind for finding in choose_series(folder).all_findings] == doubted
 
 
 def test_the_real_gantry_tilt_is_kept(shared_data):

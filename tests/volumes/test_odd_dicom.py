@@ -86,6 +86,39 @@ def test_slices_further_apart_than_the_header_tells(tmp_path, rng, thickness, to
     assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(6)
 
 
+@pytest.mark.parametrize(("told", "found"), [(None, ["missing_slice"]), (9, [])])
+def test_thin_slices_far_apart_are_doubted_unless_the_header_tells_so(tmp_path, rng, told, found):
+    """Of a stack numbered anew, the thickness is the last that tells of every third slice."""
+    tags = {} if told is None else {"SpacingBetweenSlices": told}
+    write_series(tmp_path, places(5, step=9.0), rng, SliceThickness=3, **tags)
+    assert kinds(tmp_path) == found
+    assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(9)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "tags", "found"),
+    [
+        (12, 4, {}, ["missing_slice"]),
+        (3, 1, {"SliceThickness": None}, ["missing_slice"]),
+        (3, 1, {}, []),
+        (3, 1, {"SliceThickness": None, "SpacingBetweenSlices": 3}, []),
+    ],
+)
+def test_two_slices_are_doubted_unless_the_header_confirms_their_distance(tmp_path, rng, step, number, tags, found):
+    """One distance cannot be compared with another: it alone never shows that a slice is missing."""
+    write_series(tmp_path, places(2, step=step), rng, each=lambda n: {"number": number * n + 1}, **tags)
+    assert kinds(tmp_path) == found
+    assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(step)
+
+
+def test_b_values_are_told_by_the_name_of_the_sequence_where_no_tag_has_them(tmp_path, rng):
+    names = {0: "*ep_b0", 1: "*ep_b800t"}
+    write_series(tmp_path, places(4) * 2, rng, each=lambda n: {"SequenceName": names[n // 4]})
+    assert kinds(tmp_path) == ["mixed_series"]
+    with pytest.raises(ReadError, match=r"b-value 800 \(4 slices\)"):
+        read_series(tmp_path)
+
+
 def test_a_header_without_pixels_is_named(tmp_path, rng):
     write_series(tmp_path, places(3), rng, PixelData=None)
     with pytest.raises(ReadError, match="holds no pixels"):
