@@ -2,7 +2,7 @@
 # Measure everything that is claimed about speed and memory, into benchmarks/results.json and docs/benchmarks.md.
 #
 # The peers of the comparisons are installed into .venv; none of them is a dependency of the product.
-# TAKE     only benchmarks whose file name holds this word
+# TAKE     only benchmarks whose file name holds this word; also those without a peer, which print what they find
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,12 +11,13 @@ $python -m pip --disable-pip-version-check install -q -c constraints.txt "torchi
 
 failed=()
 for file in benchmarks/*.py; do
-    # harness.py and report.py measure nothing; the others without results print what they find.
+    # harness.py and report.py measure nothing.
     case $(basename "$file") in harness.py | report.py) continue ;; esac
     [[ $(basename "$file") == *"${TAKE:-}"* ]] || continue
-    echo "== $file"
     write=()
-    grep -q "from harness import" "$file" && write=(--write)
+    grep -qE "^(from harness|import harness)" "$file" && write=(--write)
+    [ ${#write[@]} -gt 0 ] || [ -n "${TAKE:-}" ] || continue
+    echo "== $file ($SECONDS s)"
     scripts/with_display.sh $python "$file" "${write[@]}" || failed+=("$file")
 done
 $python benchmarks/report.py
