@@ -8,6 +8,7 @@ from cohort_trees import kinds, texts
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.checks import check_cohort, check_label, grid_mismatches, missing_modalities, sheared_affines
 from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.image_files import read_header
 
 HERE = Geometry((20, 30, 40), np.diag([3.0, 1.0, 1.0, 1.0]))
 
@@ -78,7 +79,7 @@ def test_checking_twice_adds_nothing(tmp_path):
 
 
 def labelled(path):
-    return Case("c", "c", {}, ScanFile(path, HERE))
+    return Case("c", "c", {}, ScanFile(path, read_header(path).geometry))
 
 
 def test_label_values_are_counted_without_background(tmp_path, write_nifti):
