@@ -42,10 +42,10 @@ def measure(args: argparse.Namespace) -> list[Result]:
                     functools.partial(theirs, first, second, uniform, distances),
                 )
                 np.testing.assert_allclose(arms[0](), arms[1](), rtol=1e-4)
-                runs = args.runs if peer == "token by token" else 3
+                runs, warm_up = (args.runs, 1) if peer == "token by token" else (2, 0)  # seconds each
                 name = f"topology_loss{kind}{suffix}{'_by_token' if peer == 'token by token' else ''}"
                 told = {"peer_name": f"a loop, {peer}", "unit": "s", "tokens": tokens}
-                results.append(compared(name, *in_turn(*arms, runs), **told))
+                results.append(compared(name, *in_turn(*arms, runs, warm_up), **told))
     return results
 
 
