@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from napari_mmssl.config import Settings
 from napari_mmssl.networks.encoders import Encoder
+from napari_mmssl.networks.ranks import gathered
 from napari_mmssl.networks.templates import ModalityTemplates
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
 from napari_mmssl.objectives.cross_modal_reconstruction import CrossModalReconstruction, fill_from_other
@@ -21,7 +22,6 @@ from napari_mmssl.objectives.template_distillation import (
     show_templates,
 )
 from napari_mmssl.ops.contrast import cosine_similarities, info_nce
-from napari_mmssl.ops.ranks import gathered
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.sampling.batch import PatchBatch
 

@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from napari_mmssl.config import Settings
 from napari_mmssl.networks.encoders import Encoder
+from napari_mmssl.networks.ranks import gathered
 from napari_mmssl.networks.reconstruction import ReconstructionDecoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
 from napari_mmssl.objectives.reconstruction import draw_target, take_targets
 from napari_mmssl.ops.contrast import cosine_similarities, nt_xent
 from napari_mmssl.ops.masking import block_grid, draw_blocks, masked_mean, spread_blocks
-from napari_mmssl.ops.ranks import gathered
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.randomness import counted_rng
 from napari_mmssl.sampling.batch import PatchBatch

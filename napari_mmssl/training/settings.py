@@ -71,7 +71,7 @@ class OptimisationSettings(Settings):
         description="Parts in which a batch goes through the network: less memory; contrasts see one part at a time",
     )
     recompute: bool = Field(
-        False, title="Recompute", description="Activations anew in the backward pass: less memory, a third slower"
+        False, title="Recompute", description="Activations anew in the backward pass: less memory, more time"
     )
     learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate", description="Peak of the schedule")
     weight_decay: float = Field(1e-4, ge=0, title="Weight decay")
