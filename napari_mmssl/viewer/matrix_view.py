@@ -36,8 +36,7 @@ class MatrixView(pg.GraphicsLayoutWidget):
             image.setColorMap(pg.colormap.get("viridis"))
             plot.addItem(image)
             self._images.append(image)
-        viewer.events.theme.connect(self._follow_theme)
-        self._follow_theme()
+        self.follow_theme()
         self.setToolTip("Row: shuffled tile; column: place; bright: the tile belongs there")
 
     def show_matrix(self, which: int, matrix: np.ndarray | None, levels: tuple[float, float] = (0.0, 1.0)) -> None:
@@ -50,8 +49,9 @@ class MatrixView(pg.GraphicsLayoutWidget):
     def set_titles(self, titles: tuple[str, ...]) -> None:
         """Call the matrices something else."""
         self._titles = titles
-        self._follow_theme()
+        self.follow_theme()
 
-    def _follow_theme(self, event: Any = None) -> None:
+    def follow_theme(self, event: Any = None) -> None:
+        """Write titles in the theme's colour; whoever owns this calls it when the theme changes."""
         for plot, title in zip(self._plots, self._titles, strict=True):
             plot.setTitle(title, color=text_colour(self._viewer), size="9pt")

@@ -50,8 +50,8 @@ class PretextWidget(Panel):
         self.controls = PuzzleControls(self)
         self.pictures = PictureView(self)
         self.controls.back.clicked.connect(self.pictures.clear)
-        self.session.case_changed.connect(self._case_changed)
-        self.session.run_changed.connect(self._run_changed)
+        self.listen(self.session.case_changed, self._case_changed)
+        self.listen(self.session.run_changed, self._run_changed)
         self._case_changed(self.session.case)
         self._run_changed(self.session.run)
 

@@ -30,7 +30,8 @@ class PuzzleControls:
         #: The puzzle on screen, if there is one.
         self.puzzle: PuzzleView | None = None
         self._draw()
-        self._viewer.cursor.events.position.connect(self._say_tile)
+        panel.listen(self._viewer.cursor.events.position, self._say_tile)
+        panel.listen(self._viewer.events.theme, self.matrices.follow_theme)
         self._enable()
 
     @property
