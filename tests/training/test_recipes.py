@@ -106,8 +106,8 @@ def test_what_is_learned_beats_copying_the_other_modality_and_knowing_nothing(co
     how = settings(
         cohort,
         {"cross_modal_reconstruction": {"block": [4, 4, 4], "region": "hidden"}},
-        optimisation={"steps": 80, "batch_size": 4, "learning_rate": 3e-3},
-        validate_every=80,
+        optimisation={"steps": 120, "batch_size": 4, "learning_rate": 3e-3},
+        validate_every=120,
     )
 
     run = pretrain(how, tmp_path / "run")
