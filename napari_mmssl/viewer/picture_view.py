@@ -81,7 +81,7 @@ def _overlay(
     picture: Picture, images: Sequence[PictureItem], item: PictureItem, number: int, cell: str = ""
 ) -> LayerTuple:
     """Return points or lines of ``item`` where napari draws the image that they were measured on."""
-    grid = next((image for image in images if np.allclose(image.affine, item.affine)), images[0])
+    grid = next((image for image in images if _one_place(image, item)), images[0])
     geometry = _geometry(grid)
     place = display_place(geometry)
     affine = np.asarray(item.affine if item.affine is not None else grid.affine, dtype=float)
@@ -102,6 +102,10 @@ def _overlay(
         return vectors, state | {"edge_color": colour, "edge_width": _LINE_MM, "vector_style": "line"}, "vectors"
     seen = {"face_color": colour, "border_color": "black", "size": _POINT_MM, "symbol": "disc"}
     return drawn, state | seen, "points"
+
+
+def _one_place(image: PictureItem, item: PictureItem) -> bool:
+    return image.affine is not None and item.affine is not None and np.allclose(image.affine, item.affine)
 
 
 def _geometry(item: PictureItem) -> Geometry:

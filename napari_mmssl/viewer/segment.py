@@ -52,6 +52,7 @@ class SegmentWidget(Panel):
         self._predicted: Case | None = None
         self._without: tuple[str, ...] = ()
         self._gives_values = False
+        self._corrects = False
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -207,7 +208,6 @@ class SegmentWidget(Panel):
     def _draw_saving(self) -> None:
         self._correct = self.part(QPushButton("Correct"), "correct", "Paint on a copy; what was drawn is kept as it is")
         self._correct.clicked.connect(self.correct)
-        self._corrects = False
         self._keeping = Keeping(self, self._labels_now, self._say, self._mark_kept)
         self._save = self.part(
             QPushButton("Save as..."), "save", "Save the label map, as corrected, in the space of the scan"
