@@ -87,6 +87,8 @@ def measure(args: argparse.Namespace) -> list[Result]:
         ("_light_half_the_voxels", "light", (z, y, x // 2), args.runs, (ours, monai)),
         ("_light_labels", "light", (z, y, x), args.runs, (our_labels, monai_labels)),
     ):
+        if runs == 0:
+            continue
         prepare = functools.partial(load, shape, args.modalities, network)
         told = {"voxels": int(np.prod(shape)), "modalities": args.modalities, "network": network, **how}
         costs = [[cost(prepare, functools.partial(arm, **how)) for arm in arms] for _ in range(runs)]
@@ -113,6 +115,6 @@ if __name__ == "__main__":
     options.add_argument("--encoder-size", default="tiny")
     options.add_argument("--window", type=int, default=64)
     options.add_argument("--batch", type=int, default=1)
-    options.add_argument("--runs", type=int, default=3, help="pairs with the light network")
+    options.add_argument("--runs", type=int, default=3, help="pairs with the light network; 0 leaves it out")
     options.add_argument("--encoder-runs", type=int, default=2, help="pairs with the encoder")
     run(measure, options)

@@ -133,7 +133,7 @@ def finished_slabs(
     if needed is not None:
         corners = [corner for corner in corners if bool(needed[_box(corner, window)].any())] or corners
     weight = _weight(window, weighting).to(volumes.device)
-    sums = _Sums(volumes.shape[1:], sweep)
+    sums = _Sums(volumes.shape[1:], sweep, weight)
     for first in range(0, len(corners), batch_size):
         between()
         batch = corners[first : first + batch_size]
@@ -144,53 +144,71 @@ def finished_slabs(
             yield _within(sums.low, before, size, sweep, sums.finish(batch[0][sweep]))
         sums.reach(len(output[0]), batch[-1][sweep] + window[sweep], volumes.device)
         for corner, part in zip(batch, output, strict=True):
-            sums.add(_box(corner, window), part, weight)
+            sums.add(_box(corner, window), part)
         del output, part
     yield _within(sums.low, before, size, sweep, sums.finish(volumes.shape[1 + sweep]))
 
 
 class _Sums:
-    """Weighted sums of outputs, and of the weights, over the part of the volume that windows still reach.
+    """Weighted sums of outputs over the part of the volume that windows still reach.
 
-    Along the axis ``sweep`` they hold the voxels from ``low`` on.
+    Along the axis ``sweep`` they hold the voxels from ``low`` on. The sums of the weights follow from where the windows
+    were, and are made for a slab when it is done: kept beside the others they would be one more channel of memory.
     """
 
-    def __init__(self, size: Sequence[int], sweep: int) -> None:
-        self.size, self.sweep, self.low = tuple(size), sweep, 0
-        self.total: Tensor | None = None  # (C + 1, ...): the last channel is the sum of the weights
+    def __init__(self, size: Sequence[int], sweep: int, weight: Tensor) -> None:
+        self.size, self.sweep, self.weight, self.low = tuple(size), sweep, weight, 0
+        self.total: Tensor | None = None
+        self.boxes: list[Box] = []  # of the windows that reach beyond ``low``
 
     def reach(self, channels: int, stop: int, device: torch.device) -> None:
         """Make room up to ``stop``."""
         held = None if self.total is None else self.total.shape[1 + self.sweep]
         if self.total is not None and held is not None and self.low + held >= stop:
             return
-        shape = [channels + 1, *self.size]
-        shape[1 + self.sweep] = stop - self.low
-        grown = torch.zeros(shape, device=device)
+        grown = torch.zeros(channels, *self._shape(stop), device=device)
         if self.total is not None and held is not None:
             grown.narrow(1 + self.sweep, 0, held).copy_(self.total)
         self.total = grown
 
-    def add(self, box: Box, part: Tensor, weight: Tensor) -> None:
+    def add(self, box: Box, part: Tensor) -> None:
         """Add the output ``part`` of the window at ``box``."""
         assert self.total is not None
         along = box[self.sweep]
         here: list[slice] = list(box)
         here[self.sweep] = slice(along.start - self.low, along.stop - self.low)
-        self.total[(slice(None, -1), *here)].addcmul_(part, weight)
-        self.total[(slice(-1, None), *here)] += weight
+        self.total[(slice(None), *here)].addcmul_(part, self.weight)
+        self.boxes.append(box)
 
     def finish(self, stop: int) -> Tensor:
         """Return the blended output up to ``stop``, and go on behind it."""
         assert self.total is not None
         axis = 1 + self.sweep
         if self.low + self.total.shape[axis] < stop:
-            self.reach(len(self.total) - 1, stop, self.total.device)
+            self.reach(len(self.total), stop, self.total.device)
         done = self.total.narrow(axis, 0, stop - self.low)
         rest = self.total.narrow(axis, stop - self.low, self.total.shape[axis] - (stop - self.low))
-        self.total, self.low = rest.clone(), stop
         # Where no window was needed both are 0, and the answer is to be 0 too.
-        return done[:-1].div_(done[-1:].clamp_(min=torch.finfo(torch.float32).tiny))
+        done.div_(self._weights(stop).clamp_(min=torch.finfo(torch.float32).tiny))
+        self.boxes = [box for box in self.boxes if box[self.sweep].stop > stop]
+        self.total, self.low = rest.clone(), stop
+        return done
+
+    def _weights(self, stop: int) -> Tensor:
+        """Return the sum of the weights from ``low`` to ``stop``."""
+        weights = torch.zeros(self._shape(stop), device=self.weight.device)
+        for box in self.boxes:
+            along = box[self.sweep]
+            first, last = max(along.start, self.low), min(along.stop, stop)
+            here: list[slice] = list(box)
+            here[self.sweep] = slice(first - self.low, last - self.low)
+            weights[tuple(here)] += self.weight.narrow(self.sweep, first - along.start, last - first)
+        return weights
+
+    def _shape(self, stop: int) -> list[int]:
+        shape = list(self.size)
+        shape[self.sweep] = stop - self.low
+        return shape
 
 
 def gaussian_weight(window: Shape) -> Tensor:
