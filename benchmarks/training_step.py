@@ -1,9 +1,8 @@
-"""Time and memory of one pretraining step of each recipe, beside plain supervised training of the same encoder.
+"""Time of one pretraining step of each recipe, beside plain supervised training of the same encoder.
 
     python benchmarks/training_step.py [--recipes taleb2020 mae ...] [--device cuda]
 
-Same batch, patch, encoder and optimiser; data are in memory, so that the step alone is timed. Memory is the peak of a
-step above what is resident after the first one, on a CPU. One thread.
+Same batch, patch, encoder and optimiser; data are in memory, so that the step alone is timed. One thread.
 """
 
 import argparse
@@ -11,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from harness import Result, compared, in_turn, peak_mib, run
+from harness import Result, compared, in_turn, run
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.networks.encoders import build_encoder
@@ -62,7 +61,7 @@ def supervised(batch: PatchBatch, encoder_name: str, size: str, device: torch.de
 
 def measure(args: argparse.Namespace) -> list[Result]:
     device = torch.device(args.device)
-    torch.set_num_threads(1)  # also because memory is measured in forks, which threads of OpenMP do not survive
+    torch.set_num_threads(1)
     cases = made_cases(4, args.patch + 16)
     results = []
     for recipe in args.recipes:
@@ -85,10 +84,6 @@ def measure(args: argparse.Namespace) -> list[Result]:
         suffix = "" if recipe == args.recipes[0] else f"_{recipe}"
         peer_name = "plain supervised training of the same encoder"
         results.append(compared(f"training_step{suffix}", *times, peer_name=peer_name, unit="s", **told))
-        if device.type == "cpu":
-            peaks = [[peak_mib(step, lambda _, again=step: again())] for step in (ours, peer)]
-            name = f"training_step_memory{suffix}"
-            results.append(compared(name, *peaks, peer_name=peer_name, unit="MiB", **told))
     return results
 
 
