@@ -115,7 +115,6 @@ def predict(
     with starting(out, "predict", table) as run:
         set_threads()
         stop = interruption or Interruption()
-        run.set_status("running", step=0, total=len(cases))
         before = SeenBefore(cohort, weights)
         done: dict[str, Any] = {}
 
@@ -127,6 +126,8 @@ def predict(
             tell = _value_teller(weights[0], device, (missing, generators), between)
         else:
             tell = _map_drawer(weights, device, (missing, generators), out, extras or Extras(), between)
+        # Not before: what fails to start leaves no folder behind.
+        run.set_status("running", step=0, total=len(cases))
         state: State = "done"
         try:
             for number, case in enumerate(cases, start=1):

@@ -188,14 +188,21 @@ def test_a_run_of_a_newer_version_is_refused(path, tmp_path, capsys):
     assert "newer" in refused(capsys, "runs", "show", run)
 
 
-def test_an_unreadable_file_is_refused_before_the_training_starts(path, tmp_path, capsys):
+def test_people_none_of_whom_can_be_read_are_refused_before_the_training_starts(path, tmp_path, capsys):
     cohort = shutil.copytree(path / "cohort", tmp_path / "cohort")
     for file in cohort.glob("*/flair.nii.gz"):
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 0xFF
         file.write_bytes(bytes(data))
 
-    assert "flair" in refused(capsys, "pretrain", cohort, "--out", tmp_path / "run", *SMALL, *PUZZLE)
+    code = main(["pretrain", str(cohort), "--out", str(tmp_path / "run"), *SMALL, *PUZZLE])
+
+    *left_out, last = capsys.readouterr().err.strip().splitlines()
+    assert code == 2
+    assert left_out  # a word on each case as it is met, then the end in one sentence
+    assert all(line.startswith("case 'sub-0") for line in left_out)
+    assert last.startswith("mmssl pretrain: ")
+    assert "flair" in last
     assert not (tmp_path / "run").exists()
 
 
