@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QProgressBar
 from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.viewer.align_form import AlignForm
 from napari_mmssl.viewer.align_job import AlignJob
-from napari_mmssl.viewer.align_view import FitView, fit_layers
+from napari_mmssl.viewer.align_view import FitView, fit_layers, how_words
 from napari_mmssl.viewer.case_view import CaseView
 from napari_mmssl.viewer.layers import METADATA_KEY, LayerTuple, Origin, to_label_map
 from napari_mmssl.viewer.panel import Panel
@@ -97,7 +97,7 @@ class AlignWidget(Panel):
             # Somebody may have gone on to another case, or another modality, since.
             if self._preview == folder and (self.form_.shown_modality, self.form_.shown_how) == (modality, how):
                 self.fits.show(*found, how)
-                self._say(f"'{case.id}': {found[0].words}.")
+                self._say(f"'{case.id}': {found[0].words}.\n{how_words(found[0], how)}.")
                 self._refresh()
 
         self.in_thread(work, done, self._say)
@@ -183,8 +183,9 @@ class AlignWidget(Panel):
 
     def _refresh(self) -> None:
         busy, cohort, case = self.job.active, self.session.cohort, self.session.case
-        self.form_.preview.setEnabled(case is not None and not busy)
-        self.form_.align.setEnabled(cohort is not None and not busy)
+        ready = bool(cohort is not None and self.form_.reference and not busy)
+        self.form_.preview.setEnabled(ready and case is not None)
+        self.form_.align.setEnabled(ready)
         self.form_.cancel.setEnabled(busy)
         self.form_.set_comparing(self.fits.shown)
         self.form_.back.setEnabled(self._is_aligned and case is not None)

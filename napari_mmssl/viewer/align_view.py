@@ -27,16 +27,24 @@ def fit_layers(fit: "Fit", how: str) -> list[LayerTuple]:
     """Return the layers of ``fit`` for two cells: pairs in two colours, or one checkerboard in each."""
     if how == CHECKERBOARD:
         return [
-            _layer(fit, checkered(fit.fixed, moving), f"{when} · {fit.onto} and {fit.modality} in turn", when)
+            _layer(fit, checkered(fit.fixed, moving), f"{when} · {fit.modality} on {fit.onto}", when)
             for when, moving in _moments(fit)
         ]
     layers = []
     for when, moving in _moments(fit):
-        named = f"{when} · {fit.onto} {_FIXED}, {fit.modality} {_MOVING}"
+        # Shown in the cell, and short: a letter of the orientation stands beside it.
+        named = f"{when} · {fit.modality} on {fit.onto}"
         layers.append(_layer(fit, fit.fixed, named, f"{when} reference", _FIXED))
-        data, state, kind = _layer(fit, moving, f"{when} · {fit.modality}", when, _MOVING)
+        data, state, kind = _layer(fit, moving, f"{when} · {fit.modality} ({_MOVING})", when, _MOVING)
         layers.append((data, state | {"blending": "additive"}, kind))
     return layers
+
+
+def how_words(fit: "Fit", how: str) -> str:
+    """Return what is what in the picture, in a sentence."""
+    if how == CHECKERBOARD:
+        return f"{fit.onto} and {fit.modality} stand in the squares in turn: edges should go on across them"
+    return f"{fit.onto} is {_FIXED} and {fit.modality} {_MOVING}: where both are bright is white"
 
 
 def checkered(one: Volume, other: Volume) -> Volume:

@@ -57,7 +57,9 @@ def open_dock(viewer: Any, name: str) -> Any:
     window = getattr(viewer, "window", None)
     if window is None:
         return None
-    dock, widget = window.add_plugin_dock_widget(PLUGIN, name)
+    # A tab beside the others; below them, both would be too low.
+    dock, widget = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    dock.setWindowTitle(name)
     dock.show()
     dock.raise_()
     return widget

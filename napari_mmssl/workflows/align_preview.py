@@ -105,7 +105,7 @@ def fit_words(file: dict[str, Any], modality: str, onto: str, method: str) -> st
     if after is None:
         lies = "" if before is None else f"; {likeness} is {before:.2f}"
         return f"no movement makes {modality} fit better, so it stays where its file says it is{lies}"
-    moved = f"{modality} is moved by {file['moved_mm']:.1f} mm on average"
+    moved = f"{modality} is moved by {file['moved_mm']:.1f} mm (mean of the corners)"
     if before is None:
         return f"{moved}: it did not meet {onto} before; {likeness} is {after:.2f} now"
     return f"{moved}: {likeness} rises from {before:.2f} to {after:.2f}"

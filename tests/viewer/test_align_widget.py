@@ -133,6 +133,17 @@ def test_what_goes_wrong_is_one_sentence_and_the_buttons_come_back(widget, qtbot
     assert (tmp_path / "full/mine.txt").read_text() == "kept"
 
 
+def test_what_is_cancelled_stops_and_says_where_the_written_cases_are(widget, qtbot, tmp_path):
+    (tmp_path / "aligned").mkdir()
+    widget.findChild(QLineEdit, "out").setText(str(tmp_path / "aligned"))
+    click(widget, "align")
+    click(widget, "cancel")
+
+    assert not widget.job.active
+    assert widget.findChild(QPushButton, "align").isEnabled()
+    assert str(tmp_path / "aligned") in state(widget)
+
+
 def test_another_case_ends_a_preview(widget, viewer, qtbot):
     click(widget, "preview")
     folder = widget.job.out

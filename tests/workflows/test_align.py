@@ -227,7 +227,9 @@ def test_one_case_is_aligned_and_can_be_compared_with_what_it_was(cohort, tmp_pa
     before, after = (np.corrcoef(one.array[inner], truth[inner])[0, 1] for one in (fit.before, fit.after))
     assert before < 0.9 < 0.97 < after
     assert (fit.fixed.array == read_volume(cohort / "b/t1.nii.gz").array).all()
-    assert re.fullmatch(r"t2 is moved by \d+\.\d mm on average: mutual information with t1 rises .*", fit.words)
+    assert re.fullmatch(
+        r"t2 is moved by \d+\.\d mm \(mean of the corners\): mutual information with t1 rises .*", fit.words
+    )
     with pytest.raises(ReadError, match="'a' was left out"):
         fitted_modalities(tmp_path / "out", "a")
 
