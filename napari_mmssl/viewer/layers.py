@@ -72,6 +72,8 @@ def image_layer(
     """
     origin = Origin(volume.geometry, path, case, role, volume.synthetic, series_uid=series_uid)
     state = _common_state(origin, f"{name} (synthetic)" if volume.synthetic else name) | {
+        # napari takes a last axis of 3 or 4 voxels (a few sagittal slices) for colours.
+        "rgb": False,
         "contrast_limits": contrast_limits(volume.array),
         "colormap": "magma" if volume.synthetic else "gray",
         "interpolation2d": "linear",

@@ -74,6 +74,8 @@ def _read_cohort(path: Path) -> Opened:
     cohort = find_cohort(path)
     first = cohort.cases[0]
     opened = read_case(first, cohort.layout, cohort.label_names)
+    if not opened.layers and not opened.problems:  # series that are no volumes, and their findings say why
+        return Opened((), problems=tuple(finding.text for finding in first.findings))
     viewer = current_viewer()
     if viewer is not None:
         session = session_of(viewer)

@@ -47,7 +47,7 @@ _DEMANDED = [
     "StudyTime",
     "ReferringPhysicianName",
 ]
-_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_MADE_UP = {"SeriesInstanceUID": "series", "StudyInstanceUID": "study"}
 #: Storage classes of series that do not say theirs.
 _BY_MODALITY = {
     "MR": "1.2.840.10008.5.1.4.1.1.4",
@@ -129,9 +129,7 @@ def _sources(slices: Sequence[Slice]) -> list[Any]:
 
 def _completed(sources: Sequence[Any], thickness_mm: float) -> tuple[str, ...]:
     """Fill in what the standard demands and the series lacks; return what was made up."""
-    notes = []
-    if any(not source.get(name) for source in sources for name in _UIDS):
-        raise WriteError("its files have no UIDs by which a segmentation could refer to them")
+    notes = _identified(sources)
     frame_of_reference = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, str(sources[0].get('SeriesInstanceUID') or '')).int}"
     if not sources[0].get("FrameOfReferenceUID"):
         notes.append("the series names no frame of reference; the segmentation was given one of its own")
@@ -149,6 +147,24 @@ def _completed(sources: Sequence[Any], thickness_mm: float) -> tuple[str, ...]:
         if not source.get("SliceThickness"):
             source.SliceThickness = thickness_mm
     return tuple(notes)
+
+
+def _identified(sources: Sequence[Any]) -> list[str]:
+    """Fill in the UIDs by which a segmentation refers to its sources; return what was made up."""
+    notes = []
+    for source in sources:
+        # Anonymising programs empty the data set and forget the file's own header, which names the same object.
+        if not source.get("SOPInstanceUID"):
+            source.SOPInstanceUID = source.file_meta.get("MediaStorageSOPInstanceUID") or ""
+    if any(not source.SOPInstanceUID for source in sources):
+        raise WriteError("its files have no UIDs by which a segmentation could refer to them")
+    lacking = [(name, words) for name, words in _MADE_UP.items() if any(not source.get(name) for source in sources)]
+    for name, words in lacking:
+        made_up = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name + str(sources[0].SOPInstanceUID)).int}"
+        for source in sources:
+            setattr(source, name, made_up)
+        notes.append(f"the series has no UID of its {words}; the segmentation was given one of its own")
+    return notes
 
 
 def _is_sound(name: str, value: Any) -> bool:

@@ -31,18 +31,20 @@ _PACKED_BYTES = 1024
 
 
 class _Quiet(logging.Filter):
-    """Drops nibabel's remarks on headers while this thread reads; ours are the findings."""
+    """Drops nibabel's remarks on headers while this thread reads; ours are the findings. One of them is kept."""
 
     def __init__(self) -> None:
         super().__init__()
         self.here = threading.local()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if "should be non-zero" in record.getMessage():
+            self.here.zero_spacing = True
         return not getattr(self.here, "quiet", False)
 
     @contextmanager
     def hush(self) -> Iterator[None]:
-        self.here.quiet = True
+        self.here.quiet, self.here.zero_spacing = True, False
         try:
             yield
         finally:
@@ -174,10 +176,17 @@ def _header_of(header: Any, offset: int, voxel_file: Path) -> Header:
 
 
 def _grid(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, int | None]:
+    _check_spacing(header, shape)
     with np.errstate(all="ignore"):
         affine: Affine = from_nifti(header.get_best_affine())
     scale = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
     return grid_of(shape, affine * np.array([[scale], [scale], [scale], [1.0]]))
+
+
+def _check_spacing(header: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a spacing of zero where it alone places the voxels: nibabel has made it a plausible 1 mm."""
+    if _quiet.here.zero_spacing and int(header["sform_code"]) <= 0 and len(shape) >= 3 and min(shape[:3]) > 1:
+        raise ReadError("its voxels are 0 mm apart along an axis, and no affine in it says where they lie")
 
 
 def _check_length(path: Path, n_bytes: int) -> None:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from made_dicom import oblique, places, write_series
+from made_dicom import SAGITTAL, oblique, places, write_series
+from napari.layers import Image
 
+from napari_mmssl.errors import MmsslError
 from napari_mmssl.viewer.layers import METADATA_KEY
 from napari_mmssl.viewer.readers import get_reader
 from napari_mmssl.volumes.dicom_series import read_series
@@ -29,6 +31,22 @@ def test_a_tilted_ct_opens(tmp_path, rng):
     reader = get_reader(str(tmp_path / "ct"))
     ((data, *_),) = reader(str(tmp_path / "ct"))
     assert np.asarray(data).size == 4 * 7 * 5
+
+
+def test_a_series_that_is_no_volume_says_why(tmp_path, rng):
+    positions = places(6)
+    write_series(tmp_path / "t2", positions[:2] + positions[3:], rng)
+    with pytest.raises(MmsslError, match="1 of 6 slices is missing"):
+        get_reader(str(tmp_path / "t2"))(str(tmp_path / "t2"))
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_a_few_sagittal_slices_are_no_colours(tmp_path, rng, n):
+    write_series(tmp_path / "t1", places(n, SAGITTAL), rng, orientation=SAGITTAL)
+    ((data, attributes, _),) = get_reader(str(tmp_path / "t1"))(str(tmp_path / "t1"))
+    layer = Image(data, **attributes)
+    assert not layer.rgb
+    assert layer.ndim == 3
 
 
 def test_one_file_opens(tmp_path, rng):

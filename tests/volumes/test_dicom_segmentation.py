@@ -155,6 +155,7 @@ def test_names_of_classes_and_people_keep_their_letters(tmp_path, rng, tags, nam
         {"PatientBirthDate": "removed", "StudyDate": "2020-01-01", "StudyTime": "noon", "PatientSex": "Male"},
         {"AccessionNumber": None, "PatientSex": None, "PatientID": None},
         {"FrameOfReferenceUID": "1.2.9", "SliceThickness": None},
+        {"SOPInstanceUID": None, "SeriesInstanceUID": None, "StudyInstanceUID": None},
     ],
 )
 def test_headers_that_anonymising_spoiled_do_not_keep_a_segmentation_from_being_written(tmp_path, rng, tags):
