@@ -46,7 +46,9 @@ def _leave_words(app: Any, document: nodes.document) -> None:
     page = Path(document["source"]).parent
     for link in list(document.findall(pending_xref)):
         target = link.get("reftarget", "")
-        if link.get("reftype") == "myst" and any((base / target).exists() for base in (page, ROOT, ROOT / "docs")):
+        is_file = any((base / target).exists() for base in (page, ROOT, ROOT / "docs"))
+        is_text = link.get("refdomain") == "doc" and target not in app.env.found_docs and Path(f"{target}.md").exists()
+        if (link.get("reftype") == "myst" and is_file) or is_text:
             link.replace_self(nodes.inline("", "", *link.children))
 
 
