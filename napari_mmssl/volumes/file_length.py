@@ -9,12 +9,19 @@ from napari_mmssl.errors import ReadError
 
 #: What deflate reaches at best; a header that claims more than this times the file's size lies.
 MOST_DEFLATED = 1032
+#: What may follow the voxels in packed data; more is no image, but perhaps a bomb.
+MOST_TRAILING_BYTES = 64 << 20
 _CHUNK = 1 << 20
 
 
 def ends_early(length: int, wanted: int) -> ReadError:
     """Return the error that says a file holds ``length`` of ``wanted`` bytes."""
     return ReadError(f"it ends early, with {length} of the {wanted} bytes its header announces")
+
+
+def goes_on() -> ReadError:
+    """Return the error that says packed data hold much more than the voxels."""
+    return ReadError("it goes on long after the last voxel that its header tells of; the header or the file is damaged")
 
 
 def gzip_length(path: Path, wanted: int, start: int = 0) -> int:

@@ -178,4 +178,5 @@ def to_nifti(affine: Affine) -> Affine:
 
 def lps_to_ras(affine: npt.ArrayLike) -> Affine:
     """Turn an affine onto LPS+ world (ITK, DICOM) into one onto RAS+, or back: it is its own inverse."""
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # of a damaged header, refused where the grid is made
+        return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_mmssl.errors import ReadError
-from napari_mmssl.volumes.file_length import MOST_DEFLATED, ends_early
+from napari_mmssl.volumes.file_length import MOST_DEFLATED, MOST_TRAILING_BYTES, ends_early, goes_on
 
 #: The faster one that is there; both have zlib's functions.
 _zlib: Any = zlib
@@ -29,8 +29,6 @@ _GZIP = 31
 _MAGIC = b"\x1f\x8b"
 #: Unpacked at once: enough that the calls cost nothing, little enough to stay in the processor's cache.
 _STEP_BYTES = 1 << 22
-#: What may follow the bytes that are wanted; more is no image, but perhaps a bomb.
-_MOST_TRAILING_BYTES = 64 << 20
 
 
 def unpack(path: Path, n_bytes: int) -> npt.NDArray[np.uint8]:
@@ -53,10 +51,8 @@ def unpack(path: Path, n_bytes: int) -> npt.NDArray[np.uint8]:
         unpacked[filled : filled + len(kept)] = np.frombuffer(kept, dtype=np.uint8)
         filled += len(kept)
         total += len(part)
-        if total - n_bytes > _MOST_TRAILING_BYTES:
-            raise ReadError(
-                "it goes on long after the last voxel that its header tells of; the header or the file is damaged"
-            )
+        if total - n_bytes > MOST_TRAILING_BYTES:
+            raise goes_on()
     if filled < n_bytes:
         raise ends_early(filled, n_bytes)
     return unpacked

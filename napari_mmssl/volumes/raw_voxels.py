@@ -14,7 +14,8 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from napari_mmssl.errors import ReadError
-from napari_mmssl.volumes.file_length import MOST_DEFLATED, ends_early, gzip_length
+from napari_mmssl.volumes import file_length
+from napari_mmssl.volumes.file_length import MOST_DEFLATED, ends_early, goes_on, gzip_length
 
 Packing = Literal["raw", "gzip", "zlib", "text"]
 _CHUNK = 1 << 17
@@ -107,8 +108,13 @@ class RawVoxels:
             if self.packing == "gzip":
                 with gzip.GzipFile(fileobj=file, mode="rb") as stream:
                     # Up to the end, where the checksum is, though no more is wanted.
+                    trailing = 0
                     while chunk := stream.read(_CHUNK):
-                        unpacked += chunk[: max(self.n_bytes - len(unpacked), 0)]
+                        wanted = max(self.n_bytes - len(unpacked), 0)
+                        unpacked += chunk[:wanted]
+                        trailing += len(chunk[wanted:])
+                        if trailing > file_length.MOST_TRAILING_BYTES:
+                            raise goes_on()
                 return unpacked
             packed = zlib.decompressobj()
             while not packed.eof and (chunk := file.read(_CHUNK)):
