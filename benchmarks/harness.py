@@ -8,6 +8,7 @@ divided by the peer's, of each pair, and what is told is the median, the least a
 """
 
 import argparse
+import ctypes
 import datetime
 import json
 import multiprocessing
@@ -106,7 +107,7 @@ def cost(prepare: Callable[[], Any], work: Callable[[Any], object]) -> tuple[flo
     """Return seconds of processor time of ``work(prepare())``, and its peak above what is resident after ``prepare``.
 
     The peak is in MiB; ``prepare`` counts nowhere. In a process of its own, so that nothing is left from before. Linux
-    only.
+    with glibc only.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -120,6 +121,8 @@ def cost(prepare: Callable[[], Any], work: Callable[[Any], object]) -> tuple[flo
 
 def _tell_cost(prepare: Callable[[], Any], work: Callable[[Any], object], sender: Any) -> None:
     held = prepare()
+    # What was freed and is not given back would be used again, and count as nobody's.
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     before = _resident_kib("VmRSS")
     began = time.process_time()

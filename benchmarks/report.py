@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 #: Of a result: what the table has columns for, or what is told above it.
 _TOLD = {
     *("name", "ours", "peer", "peer_name", "unit", "better", "ratio", "ratio_min", "ratio_max", "runs"),
-    *("machine", "date", "load", "command", "details"),
+    *("machine", "date", "load", "command", "details", "remark"),
 }
 #: What is wanted of a ratio: at most (or, where more is better, at least) this; and of ours by itself.
 _WANTED = {
@@ -86,6 +86,8 @@ def section(command: str, results: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {result['name']} | {grown} | {numbers} | {spread} | {result['runs']} | {result['peer_name']} |"
         )
+    # Of this measurement only: the next one takes its place.
+    lines += [f"\n{remark}" for remark in sorted({result["remark"] for result in results if "remark" in result})]
     return "\n".join([*lines, ""])
 
 
