@@ -11,8 +11,8 @@ from napari_mmssl.viewer.case_view import CaseView
 from napari_mmssl.viewer.layers import METADATA_KEY, labels_layer
 from napari_mmssl.viewer.readers import get_reader
 from napari_mmssl.viewer.reading import read_case
-from napari_mmssl.viewer.segment import ROLE, SegmentWidget
-from napari_mmssl.viewer.writers import layers_of, save_labels
+from napari_mmssl.viewer.segment import SegmentWidget
+from napari_mmssl.viewer.writers import PREDICTION_ROLE, layers_of, save_labels
 from napari_mmssl.volumes.dicom_series import read_series
 from napari_mmssl.volumes.image_files import read_label_map
 from napari_mmssl.volumes.volume import LabelClass, LabelMap
@@ -45,7 +45,7 @@ def shown(viewer, case):
 def predicted(case, rng):
     grid = read_series(case.modalities["t2"].path, "1.1").geometry
     labels = LabelMap(rng.choice((0, 1, 4), grid.shape).astype(np.uint8), grid, CLASSES)
-    return labels, labels_layer(labels, "prediction", case=case.id, role=ROLE)
+    return labels, labels_layer(labels, "prediction", case=case.id, role=PREDICTION_ROLE)
 
 
 def test_a_prediction_is_saved_as_a_segmentation_of_the_series_under_it(shown, case, tmp_path, rng):
