@@ -83,6 +83,7 @@ def _head(result: Comparison) -> list[str]:
     return [
         "labels",
         "arm",
+        "draws",
         "mean",
         "sd over draws",
         f"difference to {result.settings.arms[0]}",
@@ -97,7 +98,7 @@ def _cells(row: ArmRow) -> list[str]:
     if one is not None:
         interval = "one draw" if math.isnan(one.low) else f"{one.low:+.3f} to {one.high:+.3f}"
         told = [f"{one.mean:+.3f} ({interval})", f"{one.n_better} of {one.n_draws}", one.verdict]
-    return [f"{row.fraction:.0%}", row.arm, _number(row.mean), _number(row.spread), *told]
+    return [f"{row.fraction:.0%}", row.arm, str(len(row.draw_means)), _number(row.mean), _number(row.spread), *told]
 
 
 def _section(result: Comparison, measure: str) -> str:
