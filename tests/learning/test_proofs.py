@@ -40,6 +40,7 @@ def test_one_modality_is_restored_better_than_by_copying_another(train_on):
     assert error[-1] < 0.9  # and better than knowing only the mean of a body
 
 
+@pytest.mark.xfail(reason="0.34 to 0.55 after 100 steps on real scans; longer runs are not measured yet", strict=False)
 def test_templates_look_like_the_mean_of_their_modality(train_on):
     alone = [f"objectives.{name}.weight=0" for name in ("cross_modal_reconstruction", "modality_contrast")]
     trained = train_on("brainmvp2025", "data.patch=[24,24,24]", "optimisation.batch_size=8", *alone, steps=100)
@@ -51,7 +52,7 @@ def test_templates_look_like_the_mean_of_their_modality(train_on):
     n = len(volumes)
     own = np.diag(found[:n, n:])
     print("correlation of template and mean:", list(trained.trainee.vocabulary), own.round(3))
-    assert (own > 0.2).all()
+    assert (own > 0.5).all()
 
 
 def mean_images(templates: ModalityTemplates, cases, vocabulary):
