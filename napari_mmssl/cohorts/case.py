@@ -1,13 +1,14 @@
 """A case: one subject at one session, as named modalities on disk."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.volumes.geometry import Geometry
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class ScanFile:
     """One volume on disk, known by its header alone.
 
@@ -41,7 +42,7 @@ class ScanFile:
     coding: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something about a case that a person should know, as a fixed word and a sentence.
 
@@ -54,7 +55,7 @@ class Finding:
     text: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Case:
     """One subject at one session.
 
@@ -83,6 +84,10 @@ class Case:
     clinical: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     session: str = ""
+
+    def only(self, names: Collection[str]) -> "Case":
+        """Return the case with those of its modalities that are in ``names``."""
+        return replace(self, modalities={name: scan for name, scan in self.modalities.items() if name in names})
 
 
 @dataclass(frozen=True, eq=False)

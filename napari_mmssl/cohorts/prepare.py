@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -141,15 +141,14 @@ def known_modalities(case: Case, known: Collection[str]) -> Case:
     GeometryError
         If those left lie on different grids.
     """
-    kept = {name: scan for name, scan in case.modalities.items() if name in known}
-    if not kept:
+    kept = case.only(known)
+    if not kept.modalities:
         raise ConfigError(
             f"case '{case.id}' has {', '.join(sorted(case.modalities)) or 'no modality'}; "
             f"the network knows {', '.join(known)}"
         )
-    only = replace(case, modalities=kept)
-    check_one_grid(only, with_label=False)
-    return only
+    check_one_grid(kept, with_label=False)
+    return kept
 
 
 def check_one_grid(case: Case, *, with_label: bool = True) -> None:

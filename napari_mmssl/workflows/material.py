@@ -123,7 +123,7 @@ def gather(
     """
     cohort = find_cohort(folder)
     modalities = _chosen_modalities(cohort, data)
-    cases = [case for case in (_only(case, modalities) for case in cohort.cases) if case.modalities]
+    cases = [case for case in (case.only(modalities) for case in cohort.cases) if case.modalities]
     missing = ""
     if lacks is not None:
         found = [(case, lacks(case)) for case in cases]
@@ -161,11 +161,6 @@ def _chosen_modalities(cohort: Cohort, data: DataSettings) -> tuple[str, ...]:
     if missing:
         raise ConfigError(f"no case has {', '.join(missing)}; the cohort has {', '.join(cohort.modalities)}")
     return tuple(sorted(set(data.modalities)))
-
-
-def _only(case: Case, modalities: tuple[str, ...]) -> Case:
-    kept = {name: scan for name, scan in case.modalities.items() if name in modalities}
-    return Case(case.id, case.subject, kept, case.label, case.clinical, case.findings)
 
 
 def _median_spacing(cases: Sequence[Case]) -> Spacing:

@@ -163,10 +163,7 @@ def _without(cases: Sequence[Case], left_out: Collection[str]) -> list[Case]:
     for name in left_out:
         if name not in known:
             raise ConfigError(unknown_name("modality", name, known))
-    return [
-        replace(case, modalities={name: scan for name, scan in case.modalities.items() if name not in left_out})
-        for case in cases
-    ]
+    return [case.only(case.modalities.keys() - set(left_out)) for case in cases]
 
 
 def _gives_values(cards: Sequence[dict[str, Any]], extras: Extras | None) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
@@ -26,10 +27,18 @@ _MOST_MODALITIES = 8
 Progress = Callable[[int, int], None]
 
 
-def subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield all 2^M - 1 subsets of ``names``, the whole first, then by size."""
-    for size in range(len(names), 0, -1):
+def subsets(names: Sequence[str], smallest: int = 1) -> Iterator[tuple[str, ...]]:
+    """Yield the subsets of ``names`` of ``smallest`` or more, the whole first, then by size; of 1 all 2^M - 1."""
+    for size in range(len(names), smallest - 1, -1):
         yield from combinations(names, size)
+
+
+def dice_by_region(
+    convention: LabelConvention, found: npt.NDArray[np.integer[Any]], truth: npt.NDArray[np.integer[Any]]
+) -> dict[str, float]:
+    """Return the Dice of every region of ``convention``; both maps hold class indices."""
+    pairs = zip(convention.masks(found), convention.masks(truth), strict=True)
+    return {name: dice(one, other) for (name, one), (_, other) in pairs}
 
 
 def evaluate_subsets(
@@ -111,16 +120,14 @@ def _measure_maps(
     convention: LabelConvention = predictor.convention
     scores: dict[str, dict[str, list[float]]] = {}
     done = 0
-    for case in cases:
-        assert case.label is not None
-        truth = convention.to_classes(read_label(case.label).array)
+    for case, label in [(case, case.label) for case in cases if case.label is not None]:
+        truth = convention.to_classes(read_label(label).array)
         for names in chosen:
             progress(done, len(cases) * len(chosen))
-            found = convention.to_classes(predictor.predict(_only(case, names)).array)
+            found = convention.to_classes(predictor.predict(case.only(names)).array)
             here = scores.setdefault("+".join(names), {})
-            for region in convention.regions or {one.name: (one.value,) for one in convention.classes}:
-                indices = convention.indices_of(region)
-                here.setdefault(region, []).append(dice(np.isin(found, indices), np.isin(truth, indices)))
+            for region, value in dice_by_region(convention, found, truth).items():
+                here.setdefault(region, []).append(value)
             done += 1
     progress(done, done)
     return {name: _dice_means(by_region) for name, by_region in scores.items()}
@@ -152,15 +159,11 @@ def _measure_values(
         said = []
         for case in cases:
             progress(done, len(cases) * len(chosen))
-            said.append(predictor.predict(_only(case, names)))
+            said.append(predictor.predict(case.only(names)))
             done += 1
         told["+".join(names)] = predictor.task.metrics(said, rows)
     progress(done, done)
     return told
-
-
-def _only(case: Case, names: Sequence[str]) -> Case:
-    return replace(case, modalities={name: case.modalities[name] for name in names})
 
 
 def _summary(task: Task[Any], told: dict[str, dict[str, float | None]], n: int, missing: str) -> dict[str, Any]:

@@ -5,14 +5,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.atomic import write_json
-from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import ReadError
-from napari_mmssl.workflows.comparison.settings import CellKey, Subsets
+from napari_mmssl.workflows.comparison.settings import CellKey
 
 FORMAT = 1
 
@@ -70,15 +68,6 @@ class Cell:
 def anonymous(subject: str) -> str:
     """Return a short name that is equal for equal subjects."""
     return hashlib.sha256(subject.encode()).hexdigest()[:10]
-
-
-def subsets_of(case: Case, which: Subsets) -> list[tuple[str, ...]]:
-    """Return the modality subsets to predict ``case`` from, all of it first."""
-    names = tuple(sorted(case.modalities))
-    if which == "none" or len(names) == 1:
-        return [names]
-    smallest = 1 if which == "all" else len(names) - 1
-    return [subset for size in range(len(names), smallest - 1, -1) for subset in combinations(names, size)]
 
 
 def or_none(value: float) -> float | None:

@@ -3,25 +3,24 @@
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_mmssl.cohorts.case import Case, Cohort
+from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.reading import read_label
 from napari_mmssl.errors import RunFailed
-from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.metrics.surface_distance import hd95_mm
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.workflows.comparison.cells import Cell, DiceBySubset, PersonScores, anonymous, or_none, subsets_of
-from napari_mmssl.workflows.comparison.settings import FROM_SCRATCH, CellKey, CompareSettings
+from napari_mmssl.workflows.comparison.cells import Cell, DiceBySubset, PersonScores, anonymous, or_none
+from napari_mmssl.workflows.comparison.settings import FROM_SCRATCH, CellKey, CompareSettings, Subsets
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.running import Interruption, Listener
+from napari_mmssl.workflows.subsets import dice_by_region, subsets
 
 #: Starts a training, or with true goes on with it.
 Train = Callable[[bool], RunFolder]
@@ -66,32 +65,33 @@ def measure(run: RunFolder, cohort: Cohort, settings: CompareSettings, stop: Int
 
     predictor: Predictor = load_predictor(run.path, choose_device(settings.device))
     convention = predictor.convention
-    regions = {name: convention.indices_of(name) for name in convention.regions}
 
-    def scores_of(case: Case) -> PersonScores:
-        if case.label is None:
-            raise RunFailed(f"case '{case.id}' lost its label map while the comparison ran")
-        reference = read_label(case.label)
+    def scores_of(case: Case, label: ScanFile) -> PersonScores:
+        reference = read_label(label)
         truth = convention.to_classes(reference.array)
+        everything = tuple(sorted(case.modalities))
         by_subset: DiceBySubset = {}
         far: dict[str, float | None] = {}
-        for names in subsets_of(case, settings.subsets):
+        for names in subsets(everything, _smallest(settings.subsets, len(everything))):
             _stop_if_asked(stop)
-            only = replace(case, modalities={name: case.modalities[name] for name in names})
-            found = convention.to_classes(predictor.predict(only).array)
-            pairs = {name: (np.isin(found, indices), np.isin(truth, indices)) for name, indices in regions.items()}
-            by_subset["+".join(names)] = {name: or_none(dice(a, b)) for name, (a, b) in pairs.items()}
-            if len(names) == len(case.modalities):
-                far = {name: or_none(hd95_mm(a, b, reference.geometry.spacing_mm)) for name, (a, b) in pairs.items()}
-        return PersonScores("+".join(sorted(case.modalities)), by_subset, far)
+            found = convention.to_classes(predictor.predict(case.only(names)).array)
+            scores = dice_by_region(convention, found, truth)
+            by_subset["+".join(names)] = {name: or_none(value) for name, value in scores.items()}
+            if names == everything:
+                pairs = zip(convention.masks(found), convention.masks(truth), strict=True)
+                spacing_mm = reference.geometry.spacing_mm
+                far = {name: or_none(hd95_mm(one, other, spacing_mm)) for (name, one), (_, other) in pairs}
+        return PersonScores("+".join(everything), by_subset, far)
 
     held_out = run.provenance()["split"]["test"]
-    cases = [_known(case, predictor.modalities) for case in cohort.cases if case.subject in held_out]
-    return {anonymous(case.id): scores_of(case) for case in cases if case.label is not None and case.modalities}
+    cases = [case.only(predictor.modalities) for case in cohort.cases if case.subject in held_out]
+    labelled = [(case, case.label) for case in cases if case.label is not None and case.modalities]
+    return {anonymous(case.id): scores_of(case, label) for case, label in labelled}
 
 
-def _known(case: Case, names: tuple[str, ...]) -> Case:
-    return replace(case, modalities={name: scan for name, scan in case.modalities.items() if name in names})
+def _smallest(which: Subsets, n: int) -> int:
+    """Return how many of ``n`` modalities the smallest subset to predict from has."""
+    return {"none": n, "one_missing": max(n - 1, 1), "all": 1}[which]
 
 
 def _pretraining(settings: CompareSettings, key: CellKey) -> dict[str, Any]:
