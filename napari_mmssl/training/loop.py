@@ -19,6 +19,7 @@ from napari_mmssl.training.gradient_step import GradientStep
 from napari_mmssl.training.recompute import recompute_encoders
 from napari_mmssl.training.run_folder import Order, Request, RunFolder, State
 from napari_mmssl.training.settings import RunSettings
+from napari_mmssl.training.tracking import Tracking
 from napari_mmssl.training.trainee import Trainee
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Loop:
     _best: float | None = field(default=None, init=False)
     _first: dict[str, float] | None = field(default=None, init=False)
     _warned: set[str] = field(default_factory=set, init=False)
+    _tracking: Tracking | None = field(default=None, init=False)
 
     def events(self, *, resume: bool = False) -> Iterator[dict[str, Any]]:
         """Train, yielding each event as it is written; the last one is ``ended``.
@@ -75,6 +77,7 @@ class Loop:
         """
         try:
             yield from self._train(resume)
+            self._track(last=True)
         except torch.cuda.OutOfMemoryError as error:
             raise self._failed(self._memory_advice()) from error
         except MmsslError as error:
@@ -94,6 +97,7 @@ class Loop:
         move = GradientStep(self.trainee, self.settings, self.device, self.ranks)
         start = self._restore(move.optimiser) if resume else 0
         self.run.set_status("running", step=start, total=how.steps, eta_s=None, reason=None)
+        self._tracking = Tracking(self.run) if self.ranks.is_first else None
         if start == 0:
             yield from self._look(0)
         yield from self._steps(move, start)
@@ -128,6 +132,7 @@ class Loop:
                 self.run.set_status(
                     "running", step=step, total=how.steps, eta_s=clock.eta_s(), step_s=round(clock.step_s(), 4)
                 )
+                self._track()
         else:
             state, request = "done", None
         yield from self._end(move.optimiser, step, state, request)
@@ -258,7 +263,12 @@ class Loop:
         except WriteError as error:
             # On a full disk the folder cannot say why; the sentence still reaches whoever started the run.
             logger.error("%s", error)
+        self._track(last=True)
         return RunFailed(reason)
+
+    def _track(self, *, last: bool = False) -> None:
+        if self._tracking is not None:
+            (self._tracking.close if last else self._tracking.catch_up)()
 
     def _order(self) -> Request | None:
         pending = self.run.pending()
