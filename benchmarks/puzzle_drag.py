@@ -27,8 +27,8 @@ def measure(n_along: int) -> dict[str, float]:
     from qtpy.QtWidgets import QSlider
 
     from napari_mmssl.pictures import Picture, PictureItem
-    from napari_mmssl.viewer.pretext import PretextWidget
-    from napari_mmssl.viewer.puzzle_view import PuzzleView, unsolved_puzzle
+    from napari_mmssl.viewer.pretext.puzzle_view import PuzzleView, unsolved_puzzle
+    from napari_mmssl.viewer.pretext.widget import PretextWidget
 
     widget = PretextWidget(ViewerModel())
     picture = unsolved_puzzle(_case(n_along), ["t1"], (n_along,) * 3, seed=0, mode="single", jitter=0)

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QLineEdit, Q
 from napari_mmssl.cli.main import main
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.segment import SegmentWidget
+from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.viewer.session import session_of
-from napari_mmssl.viewer.train import TrainWidget
+from napari_mmssl.viewer.train.widget import TrainWidget
 
 
 def through_the_widgets(viewer, cohort: Path, out: Path, case: str, steps: int, coding: str) -> None:

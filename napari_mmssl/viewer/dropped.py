@@ -9,8 +9,8 @@ from napari import current_viewer
 from napari.utils.notifications import show_info, show_warning
 
 from napari_mmssl.cohorts.case import Cohort
-from napari_mmssl.viewer.background import in_thread
-from napari_mmssl.viewer.case_view import CaseView
+from napari_mmssl.viewer.layers.case_view import CaseView
+from napari_mmssl.viewer.parts.background import in_thread
 from napari_mmssl.viewer.reading import Opened, read_case
 from napari_mmssl.viewer.session import session_of
 

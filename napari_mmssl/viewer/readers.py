@@ -11,8 +11,8 @@ from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.viewer.dropped import how_many, is_large, open_large_folder
-from napari_mmssl.viewer.layers import LayerTuple
-from napari_mmssl.viewer.orientation_letters import prepare_camera
+from napari_mmssl.viewer.layers.layer_data import LayerTuple
+from napari_mmssl.viewer.layers.orientation_letters import prepare_camera
 from napari_mmssl.viewer.reading import Opened, read_case, read_file
 from napari_mmssl.viewer.session import session_of
 from napari_mmssl.volumes.image_files import DICOM_SUFFIXES, is_dicom, is_image

@@ -9,8 +9,8 @@ from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import MmsslError, ReadError
 from napari_mmssl.tasks.convention_choice import choose
 from napari_mmssl.tasks.label_convention import one_per_value
-from napari_mmssl.viewer.layers import LayerTuple, image_layer, labels_layer, values_in
-from napari_mmssl.viewer.placing import NOTABLE_TILT_DEG
+from napari_mmssl.viewer.layers.layer_data import LayerTuple, image_layer, labels_layer, values_in
+from napari_mmssl.viewer.layers.placing import NOTABLE_TILT_DEG
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.header import Header
 from napari_mmssl.volumes.image_files import (

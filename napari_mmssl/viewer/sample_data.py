@@ -8,7 +8,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QEventLoop
 
 from napari_mmssl.errors import MmsslError
-from napari_mmssl.viewer.layers import LayerTuple
+from napari_mmssl.viewer.layers.layer_data import LayerTuple
 from napari_mmssl.viewer.places import data_folder
 from napari_mmssl.viewer.readers import open_folder
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal
 
 from napari_mmssl.cohorts.case import Case, Cohort
-from napari_mmssl.viewer.anatomy import Convention
+from napari_mmssl.viewer.layers.anatomy import Convention
 from napari_mmssl.viewer.preferences import preference
 
 

@@ -40,7 +40,7 @@ def open_planes(viewer: "napari.viewer.Viewer") -> Any:
     viewer
         The viewer; napari fills it in.
     """
-    from napari_mmssl.viewer.planes import PlanesWidget
+    from napari_mmssl.viewer.planes.widget import PlanesWidget
 
     found = viewer.window.dock_widgets.get(PLANES)
     if found is not None:

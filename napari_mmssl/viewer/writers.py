@@ -8,7 +8,7 @@ from napari import current_viewer
 from napari.utils.notifications import show_info
 
 from napari_mmssl.errors import GeometryError, WriteError
-from napari_mmssl.viewer.layers import METADATA_KEY, LayerTuple, Origin, to_label_map, to_volume
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, to_label_map, to_volume
 from napari_mmssl.volumes.image_files import (
     DICOM_SUFFIXES,
     classes_file,

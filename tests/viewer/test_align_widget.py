@@ -9,11 +9,11 @@ from napari.layers import Image
 from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton
 
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.viewer.align import AlignWidget
-from napari_mmssl.viewer.align_view import CHECKERBOARD, ROLE, checkered
-from napari_mmssl.viewer.case_view import CaseView
-from napari_mmssl.viewer.cases import CasesWidget
-from napari_mmssl.viewer.layers import METADATA_KEY, labels_layer
+from napari_mmssl.viewer.align.fit_view import CHECKERBOARD, ROLE, checkered
+from napari_mmssl.viewer.align.widget import AlignWidget
+from napari_mmssl.viewer.cases.widget import CasesWidget
+from napari_mmssl.viewer.layers.case_view import CaseView
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, labels_layer
 from napari_mmssl.viewer.reading import read_case
 from napari_mmssl.viewer.session import session_of
 from napari_mmssl.viewer.writers import PREDICTION_ROLE

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mmssl.viewer.anatomy import PLANES, depth_without_mirroring, edge_letters, orientation_2d, position_words
+from napari_mmssl.viewer.layers.anatomy import (
+    PLANES,
+    depth_without_mirroring,
+    edge_letters,
+    orientation_2d,
+    position_words,
+)
 
 VECTORS = {"S": (0, 0, 1), "A": (0, 1, 0), "R": (1, 0, 0), "I": (0, 0, -1), "P": (0, -1, 0), "L": (-1, 0, 0)}
 

@@ -6,9 +6,9 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QTableView
 
-from napari_mmssl.viewer.case_table import MISSING, PRESENT
-from napari_mmssl.viewer.cases import CasesWidget
-from napari_mmssl.viewer.layers import METADATA_KEY
+from napari_mmssl.viewer.cases.case_table import MISSING, PRESENT
+from napari_mmssl.viewer.cases.widget import CasesWidget
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY
 from napari_mmssl.viewer.session import session_of
 
 

@@ -6,8 +6,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QMainWindow, QPushButton, QWidget
 
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.closing import CloseGuard
-from napari_mmssl.viewer.run_monitor import RunMonitor
+from napari_mmssl.viewer.parts.closing import CloseGuard
+from napari_mmssl.viewer.runs.monitor import RunMonitor
 
 
 @pytest.fixture

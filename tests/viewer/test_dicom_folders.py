@@ -6,7 +6,7 @@ from made_dicom import SAGITTAL, oblique, places, write_series
 from napari.layers import Image
 
 from napari_mmssl.errors import MmsslError
-from napari_mmssl.viewer.layers import METADATA_KEY
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY
 from napari_mmssl.viewer.readers import get_reader
 from napari_mmssl.volumes.dicom_series import read_series
 

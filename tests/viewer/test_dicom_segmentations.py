@@ -7,11 +7,11 @@ from made_dicom import NAME, PATIENT_ID, oblique, places, save, structure_set, w
 
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import MmsslError, WriteError
-from napari_mmssl.viewer.case_view import CaseView
-from napari_mmssl.viewer.layers import METADATA_KEY, labels_layer
+from napari_mmssl.viewer.layers.case_view import CaseView
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, labels_layer
 from napari_mmssl.viewer.readers import get_reader
 from napari_mmssl.viewer.reading import read_case
-from napari_mmssl.viewer.segment import SegmentWidget
+from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.viewer.writers import PREDICTION_ROLE, layers_of, save_labels
 from napari_mmssl.volumes.dicom_series import read_series
 from napari_mmssl.volumes.image_files import read_label_map

@@ -3,8 +3,8 @@
 import pytest
 
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.curve_values import Curve, curves_in, is_score, short_names, smoothed
-from napari_mmssl.viewer.following import Update, duration_words, follow, progress_words, run_kind
+from napari_mmssl.viewer.runs.curve_values import Curve, curves_in, is_score, short_names, smoothed
+from napari_mmssl.viewer.runs.following import Update, duration_words, follow, progress_words, run_kind
 
 
 @pytest.fixture

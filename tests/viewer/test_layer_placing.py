@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_mmssl.errors import GeometryError
-from napari_mmssl.viewer.layers import (
+from napari_mmssl.viewer.layers.layer_data import (
     METADATA_KEY,
     image_layer,
     labels_layer,
@@ -17,7 +17,7 @@ from napari_mmssl.viewer.layers import (
     to_label_map,
     to_volume,
 )
-from napari_mmssl.viewer.placing import contrast_limits, display_place, transform_of
+from napari_mmssl.viewer.layers.placing import contrast_limits, display_place, transform_of
 from napari_mmssl.volumes.geometry import Geometry, to_canonical
 from napari_mmssl.volumes.image_files import read_label_map, read_volume, write_label_map
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume

@@ -8,16 +8,16 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication, QTableView
 
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.align import AlignWidget
-from napari_mmssl.viewer.cases import CasesWidget
+from napari_mmssl.viewer.align.widget import AlignWidget
+from napari_mmssl.viewer.cases.widget import CasesWidget
 from napari_mmssl.viewer.places import runs_folder
-from napari_mmssl.viewer.planes import PlanesWidget
-from napari_mmssl.viewer.pretext import PretextWidget
-from napari_mmssl.viewer.runs import RunsWidget
-from napari_mmssl.viewer.segment import SegmentWidget
+from napari_mmssl.viewer.planes.widget import PlanesWidget
+from napari_mmssl.viewer.pretext.widget import PretextWidget
+from napari_mmssl.viewer.runs.widget import RunsWidget
+from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.viewer.session import session_of
-from napari_mmssl.viewer.synthesis import SynthesisWidget
-from napari_mmssl.viewer.train import TrainWidget
+from napari_mmssl.viewer.synthesis.widget import SynthesisWidget
+from napari_mmssl.viewer.train.widget import TrainWidget
 
 pytestmark = pytest.mark.gl
 

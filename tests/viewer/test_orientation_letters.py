@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_mmssl.viewer.layers import image_layer
-from napari_mmssl.viewer.orientation_letters import face_patient, prepare_camera, show_plane
+from napari_mmssl.viewer.layers.layer_data import image_layer
+from napari_mmssl.viewer.layers.orientation_letters import face_patient, prepare_camera, show_plane
 from napari_mmssl.viewer.session import session_of
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.volume import Volume

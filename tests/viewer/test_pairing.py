@@ -6,8 +6,8 @@ import pytest
 from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.viewer.cases import CasesWidget
-from napari_mmssl.viewer.pairing_table import HEADS
+from napari_mmssl.viewer.cases.pairing_table import HEADS
+from napari_mmssl.viewer.cases.widget import CasesWidget
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from napari_mmssl.ops.topology_pictures import picture_matches, picture_neighbourhood
 from napari_mmssl.pictures import Picture, PictureItem
-from napari_mmssl.viewer.panel import Panel
-from napari_mmssl.viewer.picture_view import PictureView, picture_cells, picture_words
+from napari_mmssl.viewer.layers.picture_view import PictureView, picture_cells, picture_words
+from napari_mmssl.viewer.parts.panel import Panel
 
 SHAPE = (8, 10, 12)
 #: Stored so that axes run to S, P and L.

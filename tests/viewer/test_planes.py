@@ -7,11 +7,11 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton
 
-from napari_mmssl.viewer.anatomy import PLANES
-from napari_mmssl.viewer.layers import image_layer, labels_layer
-from napari_mmssl.viewer.orientation_letters import face_patient
-from napari_mmssl.viewer.planes import PlanesWidget
-from napari_mmssl.viewer.slices import can_be_cut, cut, value_words
+from napari_mmssl.viewer.layers.anatomy import PLANES
+from napari_mmssl.viewer.layers.layer_data import image_layer, labels_layer
+from napari_mmssl.viewer.layers.orientation_letters import face_patient
+from napari_mmssl.viewer.planes.slices import can_be_cut, cut, value_words
+from napari_mmssl.viewer.planes.widget import PlanesWidget
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 

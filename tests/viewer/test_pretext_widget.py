@@ -11,10 +11,10 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.ops.sinkhorn import soft_permutation
 from napari_mmssl.pictures import Picture, PictureItem, read_picture, write_picture
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.case_view import CaseView
-from napari_mmssl.viewer.matrix_view import MatrixView
-from napari_mmssl.viewer.pretext import PretextWidget
-from napari_mmssl.viewer.puzzle_view import ROLE, WRONG_ROLE
+from napari_mmssl.viewer.layers.case_view import CaseView
+from napari_mmssl.viewer.pretext.matrix_view import MatrixView
+from napari_mmssl.viewer.pretext.puzzle_view import ROLE, WRONG_ROLE
+from napari_mmssl.viewer.pretext.widget import PretextWidget
 from napari_mmssl.viewer.reading import read_case
 from napari_mmssl.workflows.launch import Job
 

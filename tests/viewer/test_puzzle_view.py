@@ -9,9 +9,9 @@ from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.ops.permutations import invert
 from napari_mmssl.pictures import Picture, read_picture, write_picture
-from napari_mmssl.viewer.layers import METADATA_KEY
-from napari_mmssl.viewer.placing import transform_of
-from napari_mmssl.viewer.puzzle_view import ROLE, PuzzleView, arrangement_after, unsolved_puzzle
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY
+from napari_mmssl.viewer.layers.placing import transform_of
+from napari_mmssl.viewer.pretext.puzzle_view import ROLE, PuzzleView, arrangement_after, unsolved_puzzle
 from napari_mmssl.volumes.geometry import Geometry
 
 GRID = (2, 3, 2)

@@ -6,7 +6,7 @@ from npe2 import PluginManager
 from npe2.io_utils import read, write
 
 from napari_mmssl.errors import GeometryError, MmsslError, WriteError
-from napari_mmssl.viewer.layers import METADATA_KEY, image_layer, labels_layer
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, image_layer, labels_layer
 from napari_mmssl.viewer.readers import get_reader, open_file, open_folder
 from napari_mmssl.viewer.writers import write_case, write_image, write_labels
 from napari_mmssl.volumes.geometry import Geometry

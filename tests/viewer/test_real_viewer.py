@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_mmssl.viewer import dropped
-from napari_mmssl.viewer.orientation_letters import show_plane
+from napari_mmssl.viewer.layers.orientation_letters import show_plane
 from napari_mmssl.viewer.session import session_of
 from napari_mmssl.viewer.workspace import PLANES, PLUGIN, WIDGETS, open_planes, open_workspace
 from napari_mmssl.volumes.geometry import Geometry

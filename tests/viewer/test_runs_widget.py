@@ -7,16 +7,16 @@ import pytest
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QTableView
 
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.curves import CurvesView
-from napari_mmssl.viewer.estimate import measured
+from napari_mmssl.viewer.parts.two_step_button import TwoStepButton
 from napari_mmssl.viewer.places import runs_folder
-from napari_mmssl.viewer.run_comparison import RunComparison
-from napari_mmssl.viewer.run_log import last_lines
-from napari_mmssl.viewer.run_rows import RunReader, started_words, training_at_work
-from napari_mmssl.viewer.run_table import HEADS
-from napari_mmssl.viewer.runs import RunsWidget
-from napari_mmssl.viewer.train import TrainWidget
-from napari_mmssl.viewer.two_step_button import TwoStepButton
+from napari_mmssl.viewer.runs.comparison import RunComparison
+from napari_mmssl.viewer.runs.curves import CurvesView
+from napari_mmssl.viewer.runs.log import last_lines
+from napari_mmssl.viewer.runs.rows import RunReader, started_words, training_at_work
+from napari_mmssl.viewer.runs.table import HEADS
+from napari_mmssl.viewer.runs.widget import RunsWidget
+from napari_mmssl.viewer.train.estimate import measured
+from napari_mmssl.viewer.train.widget import TrainWidget
 
 
 def make_run(name, state="done", scores=(0.2, 0.5, 0.4), started_s=1000.0, config=None):

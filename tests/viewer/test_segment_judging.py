@@ -10,10 +10,10 @@ from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.tasks.conventions import LESION
 from napari_mmssl.training.weights_cards import write_card
-from napari_mmssl.viewer.case_view import CaseView
+from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.reading import read_case
-from napari_mmssl.viewer.segment import SegmentWidget
-from napari_mmssl.viewer.segment_keeping import corrections_folder
+from napari_mmssl.viewer.segment.keeping import corrections_folder
+from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.volumes.image_files import read_label_map, write_label_map, write_volume
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 

@@ -6,10 +6,10 @@ from qtpy.QtWidgets import QLabel, QPushButton, QTableWidget
 
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.training.weights_cards import write_card
-from napari_mmssl.viewer.case_view import CaseView
-from napari_mmssl.viewer.legend import class_volumes
+from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.reading import read_case
-from napari_mmssl.viewer.segment import SegmentWidget
+from napari_mmssl.viewer.segment.legend import class_volumes
+from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.volumes.image_files import read_label_map, read_volume
 from napari_mmssl.volumes.volume import LabelClass
 

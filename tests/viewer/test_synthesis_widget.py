@@ -6,10 +6,10 @@ from qtpy.QtWidgets import QComboBox, QLabel, QSlider, QTableWidget
 
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.training.weights_cards import write_card
-from napari_mmssl.viewer.case_view import CaseView
+from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.reading import read_case
-from napari_mmssl.viewer.synthesis import SynthesisWidget
-from napari_mmssl.viewer.synthesis_view import CHECKERBOARD, CURTAIN, checkerboard, curtain
+from napari_mmssl.viewer.synthesis.side_by_side import CHECKERBOARD, CURTAIN, checkerboard, curtain
+from napari_mmssl.viewer.synthesis.widget import SynthesisWidget
 from napari_mmssl.viewer.writers import write_image
 from napari_mmssl.volumes.image_files import read_header, read_volume, write_volume
 from napari_mmssl.volumes.volume import Volume

@@ -9,11 +9,11 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import write_card
-from napari_mmssl.viewer.curves import CurvesView
-from napari_mmssl.viewer.settings_form import SettingsForm
-from napari_mmssl.viewer.train import TrainWidget
-from napari_mmssl.viewer.training_form import goals
-from napari_mmssl.viewer.training_sections import sections_of
+from napari_mmssl.viewer.runs.curves import CurvesView
+from napari_mmssl.viewer.train.form import goals
+from napari_mmssl.viewer.train.sections import sections_of
+from napari_mmssl.viewer.train.settings_form import SettingsForm
+from napari_mmssl.viewer.train.widget import TrainWidget
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 
 

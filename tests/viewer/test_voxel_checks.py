@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from qtpy.QtWidgets import QPushButton, QTableView
 
-from napari_mmssl.viewer.cases import CasesWidget
-from napari_mmssl.viewer.voxel_checks import VoxelChecks
+from napari_mmssl.viewer.cases.voxel_checks import VoxelChecks
+from napari_mmssl.viewer.cases.widget import CasesWidget
 
 
 @pytest.fixture(autouse=True)

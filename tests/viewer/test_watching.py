@@ -7,9 +7,9 @@ from napari.qt.threading import WorkerBase
 from qtpy.QtCore import QThreadPool
 
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer import watching
-from napari_mmssl.viewer.run_monitor import RunMonitor
-from napari_mmssl.viewer.watching import Watched, watch
+from napari_mmssl.viewer.runs import watching
+from napari_mmssl.viewer.runs.monitor import RunMonitor
+from napari_mmssl.viewer.runs.watching import Watched, watch
 
 
 def collect(monitor):

@@ -1,0 +1,1 @@
+"""The Align widget: modalities of a case laid on one grid."""

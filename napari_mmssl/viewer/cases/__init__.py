@@ -1,0 +1,1 @@
+"""The Cases widget: a cohort as a table, and one case after the other."""

@@ -1,0 +1,1 @@
+"""What all dock widgets are made of: panels, background work, listening, the question at closing."""

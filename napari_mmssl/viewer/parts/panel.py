@@ -1,0 +1,132 @@
+"""What all our dock widgets are made of: a column in a scroll area, named and explained parts, work in a thread."""
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_mmssl.viewer.parts.background import in_thread
+from napari_mmssl.viewer.parts.listening import Listening
+from napari_mmssl.viewer.session import plain, session_of
+
+#: Least width of a number field in pixels.
+_NARROW = 56
+#: A panel asks for so many pixels; below the first, names of encoders and sides are cut.
+_NARROWEST, _WIDEST = 345, 360
+
+
+class _Column(QWidget):
+    """A column that is never lower than its parts: a scroll area asks without a width, so wrapped text is forgotten."""
+
+    def event(self, event: QEvent) -> bool:
+        done = bool(super().event(event))
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            height = self.layout().minimumHeightForWidth(self.width())
+            if height != self.minimumHeight():
+                self.setMinimumHeight(height)
+        return done
+
+
+class Panel(QWidget):
+    """A dock widget: a column that scrolls when the dock is low, on one viewer and its session.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer, as napari hands it to widgets.
+    name
+        Object name, by which tests and style sheets find the widget.
+    """
+
+    def __init__(self, napari_viewer: Any, name: str) -> None:
+        super().__init__()
+        # napari hands out a proxy, another object at each access; layers are told apart by identity here.
+        self.viewer = plain(napari_viewer)
+        self.session = session_of(self.viewer)
+        self.setObjectName(name)
+        inner = _Column()
+        self.column = QVBoxLayout(inner)
+        self.column.setContentsMargins(4, 4, 4, 4)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        self._inner = inner
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._listening = Listening(self)
+        self._listening.closed(self.removed)
+        # napari takes a widget out of its dock and forgets it; Qt would keep it, with its timers and plots.
+        self._listening.closed(self.deleteLater)
+
+    def listen(self, emitter: Any, callback: Callable[..., Any]) -> None:
+        """Call ``callback`` at each emission, until the dock is closed for good."""
+        self._listening.on(emitter, callback)
+
+    def part(self, widget: Any, name: str, tip: str = "") -> Any:
+        """Return ``widget`` with its object name and tooltip set."""
+        widget.setObjectName(name)
+        if isinstance(widget, QComboBox):
+            # Long entries are read in the list; the dock may be narrow.
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            widget.setMinimumContentsLength(4)
+        if isinstance(widget, QAbstractSpinBox):
+            widget.setMinimumWidth(_NARROW)
+        if tip:
+            widget.setToolTip(tip)
+            widget.setAccessibleDescription(tip)
+        return widget
+
+    def form(self) -> QFormLayout:
+        """Add a form to the column and return it; labels go above fields where the dock is narrow."""
+        form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.column.addLayout(form)
+        return form
+
+    def text(self, name: str, words: str = "") -> QLabel:
+        """Add a line of text that wraps, and return it."""
+        label = QLabel(words)
+        label.setWordWrap(True)
+        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        # A long path without spaces must not make the dock wide.
+        label.setMinimumWidth(1)
+        self.column.addWidget(self.part(label, name))
+        return label
+
+    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[str], None]) -> None:
+        """Run ``work`` on one of napari's threads; see :func:`napari_mmssl.viewer.parts.background.in_thread`."""
+        name = f"{self.objectName()} at work"
+        in_thread(work, done, failed, name=name, unwanted=lambda: self._listening.over)
+
+    def tell(self, notes: list[str]) -> None:
+        """Show each sentence as a notification."""
+        for note in notes:
+            show_info(note)
+
+    def removed(self) -> None:
+        """Called when the dock is closed for good; jobs that go on by themselves are spoken of here."""
+
+    def showEvent(self, event: Any) -> None:
+        """Ask for the width the column needs, which a scroll area does not tell its dock."""
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        wanted = self._inner.minimumSizeHint().width() + bar
+        self.setMinimumWidth(min(max(wanted, _NARROWEST), _WIDEST))
+        super().showEvent(event)

@@ -1,0 +1,1 @@
+"""The Planes widget: axial, coronal and sagittal slices, linked by a crosshair."""

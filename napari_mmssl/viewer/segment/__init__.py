@@ -1,0 +1,1 @@
+"""The Segment widget: a label map drawn by a network, judged, corrected and saved."""

@@ -1,0 +1,132 @@
+"""What changes when a modality is switched off: one row for each answer to the same case."""
+
+from dataclasses import dataclass
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QGridLayout,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.modalities import in_order
+from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.segment.drawn import Drawn, Measured, mean_dice
+
+_HEADS = ("sequences seen", "ml", "Dice", "unsure")
+_TIPS = (
+    "What the network was given",
+    "All classes together, in millilitres",
+    "Mean over the classes that are there, against the reference",
+    "Mean entropy where it is not plainly background: 0 sure, 1 all classes alike",
+)
+
+
+class ModalityBoxes(QWidget):
+    """A box for each modality of the case; what is switched off is not given to the network."""
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__()
+        self._panel = panel
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._boxes: list[QCheckBox] = []
+
+    def show_case(self, case: Case | None) -> None:
+        """Offer the modalities of ``case``, all switched on."""
+        while self._boxes:
+            box = self._boxes.pop()
+            self._grid.removeWidget(box)
+            box.deleteLater()
+        for n, name in enumerate(in_order(case.modalities) if case else ()):
+            box = self._panel.part(QCheckBox(name), f"use_{name}", f"Give {name} to the network")
+            box.setChecked(True)
+            box.toggled.connect(self._keep_one)
+            self._grid.addWidget(box, n // 4, n % 4)
+            self._boxes.append(box)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return the modalities that are switched off."""
+        return tuple(box.text() for box in self._boxes if not box.isChecked())
+
+    def _keep_one(self, _on: bool = False) -> None:
+        on = [box for box in self._boxes if box.isChecked()]
+        for box in self._boxes:
+            # A network that is given nothing has nothing to say.
+            box.setEnabled(not (len(on) == 1 and box is on[0]))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An answer, and what is remembered of it."""
+
+    drawn: Drawn
+    volume_ml: float
+    dice: float | None
+    unsure: float | None
+
+
+class TrialTable(QTableWidget):
+    """Answers to the case in hand, by what the network was given; a click on one shows it again."""
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__(0, len(_HEADS))
+        panel.part(self, "trials", "Each answer to this case; switch a sequence off and segment again to compare")
+        self.setHorizontalHeaderLabels(list(_HEADS))
+        for column, tip in enumerate(_TIPS):
+            self.horizontalHeaderItem(column).setToolTip(tip)
+        self.verticalHeader().hide()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.horizontalHeader().setMinimumSectionSize(20)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.verticalHeader().setDefaultSectionSize(24)
+        self.setMinimumHeight(90)
+        self.setMaximumHeight(120)
+        self._trials: list[Trial] = []
+
+    def forget(self) -> None:
+        """Empty the table: another case is open."""
+        self._trials.clear()
+        self._show()
+
+    def add(self, drawn: Drawn, measured: Measured) -> None:
+        """Add an answer; the one to the same question of the same file is replaced."""
+        labels = drawn.labels
+        volume_ml = float((labels.array > 0).sum()) * labels.geometry.voxel_ml
+        trial = Trial(drawn, volume_ml, mean_dice(measured.difference), drawn.mean_entropy)
+        self._trials = [one for one in self._trials if one.drawn.file != drawn.file] + [trial]
+        self._show()
+
+    def drawn(self, row: int) -> Drawn:
+        """Return the answer in ``row``."""
+        return self._trials[row].drawn
+
+    def _show(self) -> None:
+        self.setRowCount(0)
+        for row, trial in enumerate(self._trials):
+            self.insertRow(row)
+            words = (
+                _seen(trial.drawn),
+                f"{trial.volume_ml:.1f}",
+                "–" if trial.dice is None else f"{trial.dice:.2f}",
+                "–" if trial.unsure is None else f"{trial.unsure:.2f}",
+            )
+            for column, word in enumerate(words):
+                item = QTableWidgetItem(word)
+                item.setToolTip(str(trial.drawn.file))
+                if column:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.setItem(row, column, item)
+
+
+def _seen(drawn: Drawn) -> str:
+    if drawn.without:
+        return f"without {', '.join(drawn.without)}"
+    return "all" if drawn.record else drawn.file.name

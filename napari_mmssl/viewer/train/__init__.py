@@ -1,0 +1,1 @@
+"""The Train widget: what is trained, on what, for how long."""

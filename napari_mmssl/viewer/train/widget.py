@@ -1,0 +1,197 @@
+"""The Train widget: start a pretraining or fine-tuning, or attach to one; watch it, pause it, stop it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QProgressBar, QPushButton, QTabWidget
+
+from napari_mmssl.errors import MmsslError, RunError
+from napari_mmssl.training.run_folder import Order, RunFolder
+from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.parts.two_step_button import TwoStepButton
+from napari_mmssl.viewer.places import runs_folder
+from napari_mmssl.viewer.runs.curves import CurvesView
+from napari_mmssl.viewer.runs.following import Update, progress_words
+from napari_mmssl.viewer.runs.log import RunLog
+from napari_mmssl.viewer.runs.monitor import Launch, RunMonitor
+from napari_mmssl.viewer.runs.pictures import RunPictures
+from napari_mmssl.viewer.runs.rows import training_at_work
+from napari_mmssl.viewer.train.fields import TrainingFields
+from napari_mmssl.workflows.launch import start
+
+_WHAT = {"pretrain": "pretraining", "finetune": "fine-tuning"}
+_SAYING = {"pause": "pausing ...", "stop": "stopping ...", "cancel": "cancelling ..."}
+
+
+class TrainWidget(Panel):
+    """Choose, start, watch, stop."""
+
+    def __init__(self, napari_viewer: Any, *, launch: Launch = start) -> None:
+        super().__init__(napari_viewer, "mmssl_train")
+        self.monitor = RunMonitor(self, launch=launch)
+        self.monitor.updated.connect(self._show)
+        self._settings_file: Path | None = None
+        self.fields = TrainingFields(self)
+        self._draw_buttons()
+        self._progress = self.part(QProgressBar(), "progress")
+        self.column.addWidget(self._progress)
+        self._state = self.text("state")
+        self._draw_views()
+        self._set_running(False)
+        self.listen(self.viewer.events.theme, self._curves.follow_theme)
+        self.listen(self.session.attach_asked, self.open_run)
+        self.listen(self.session.resume_asked, self.resume_run)
+        self.in_thread(lambda: training_at_work(runs_folder()), self._attach_again, self._state.setText)
+
+    def start(self) -> None:
+        """Start what is chosen; what does not fit is said in a sentence and nothing starts."""
+        out = self.fields.out
+        try:
+            choice = self.fields.choice()
+            if out.exists():
+                raise RunError(f"'{out}' exists already; choose another name under 'into'")
+            self._settings_file = _new_file(".toml")
+            choice.write(self._settings_file)
+        except MmsslError as error:
+            self._state.setText(str(error))
+            show_error(str(error))
+            return
+        arguments = [choice.goal.kind, "--config", str(self._settings_file), "--out", str(out)]
+        self._begin()
+        self.monitor.start(arguments, out, _WHAT[choice.goal.kind])
+
+    def open_run(self, path: Path) -> None:
+        """Show the run in ``path``; one that is at work can be given orders from here."""
+        kind = self._kind_of(path)
+        if kind is not None:
+            self._begin()
+            self.monitor.watch(path, _WHAT.get(kind, kind))
+
+    def resume_run(self, path: Path) -> None:
+        """Go on with the run in ``path`` from its last checkpoint."""
+        kind = self._kind_of(path)
+        if kind is not None:
+            self._begin()
+            self.monitor.resume(path, _WHAT.get(kind, kind))
+
+    def removed(self) -> None:
+        """Leave the run to itself and say so."""
+        self._pictures.clear()
+        if self.monitor.active:
+            self.monitor.leave()
+            show_info(f"the training goes on by itself; to see it again: Runs, '{self.monitor.path}'")
+
+    # -- drawing ------------------------------------------------------------------------------
+
+    def _draw_buttons(self) -> None:
+        self._start = self.part(QPushButton("Start"), "start", "Start the training as a process of its own")
+        self._open = self.part(QPushButton("Open run..."), "open_run", "Show a run, at work or ended; Runs lists them")
+        self._pause = self.part(QPushButton("Pause"), "pause", "Write a checkpoint and end the process; Resume goes on")
+        self._resume = self.part(QPushButton("Resume"), "resume", "Go on from the last checkpoint of the run shown")
+        self._stop = self.part(QPushButton("Stop and keep"), "stop", "End after this step and keep what was learned")
+        self._cancel = self.part(
+            TwoStepButton("Cancel and discard", "Really discard?"),
+            "cancel",
+            "End now and drop what was learned; asks for a second click",
+        )
+        self._start.clicked.connect(self.start)
+        self._open.clicked.connect(self._ask_run)
+        self._pause.clicked.connect(lambda: self._order("pause"))
+        self._resume.clicked.connect(self._resume_shown)
+        self._stop.clicked.connect(lambda: self._order("stop"))
+        self._cancel.confirmed.connect(lambda: self._order("cancel"))
+        grid = QGridLayout()
+        for n, button in enumerate((self._start, self._open, self._pause, self._resume, self._stop, self._cancel)):
+            grid.addWidget(button, n // 2, n % 2)
+        self.column.addLayout(grid)
+
+    def _draw_views(self) -> None:
+        self._curves, self._pictures, self._log = CurvesView(self.viewer), RunPictures(self), RunLog(self)
+        self._tabs = self.part(QTabWidget(), "run_views")
+        self._tabs.setMinimumHeight(330)
+        for view, name in ((self._curves, "Curves"), (self._pictures, "Pictures"), (self._log, "Log")):
+            self._tabs.addTab(view, name)
+        self._tabs.currentChanged.connect(lambda _tab: self._refresh_views())
+        self.column.addWidget(self._tabs, 1)
+
+    # -- following ----------------------------------------------------------------------------
+
+    def _ask_run(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Run folder", str(runs_folder()))
+        if folder:
+            self.open_run(Path(folder))
+
+    def _resume_shown(self) -> None:
+        if self.monitor.path is not None:
+            self.resume_run(self.monitor.path)
+
+    def _kind_of(self, path: Path) -> str | None:
+        """Return what runs in ``path``; ``None``, and a sentence, if it is no run."""
+        try:
+            return str(RunFolder.open(path).status().get("kind", "run"))
+        except MmsslError as error:
+            show_error(str(error))
+            return None
+
+    def _attach_again(self, path: Path | None) -> None:
+        if path is None or self.monitor.path is not None:
+            return
+        self.open_run(path)
+        show_info(f"'{path.name}' is still at work and is shown in Train")
+
+    def _begin(self) -> None:
+        self._curves.clear()
+        self._progress.setRange(0, 0)
+        self._set_running(True)
+
+    def _order(self, order: Order) -> None:
+        self.monitor.order(order)
+        self._state.setText(_SAYING[order])
+        for button in (self._pause, self._stop):
+            button.setEnabled(False)
+        self._cancel.setEnabled(order != "cancel")
+
+    def _show(self, update: Update) -> None:
+        self._curves.add(update.events)
+        self._progress.setRange(0, update.total)
+        self._progress.setValue(update.step)
+        name = f"<b>{self.monitor.path.name}</b>: " if self.monitor.path is not None else ""
+        self._state.setText(name + progress_words(update))
+        self._refresh_views()
+        if update.ended:
+            self._ended(update)
+
+    def _refresh_views(self) -> None:
+        if self._tabs.currentWidget() is self._log:
+            self._log.refresh(self.monitor.path)
+        self._pictures.show_run(self.monitor.path)
+
+    def _ended(self, update: Update) -> None:
+        self._set_running(False)
+        self._resume.setEnabled(update.state in ("paused", "stopped", "failed"))
+        self._progress.setRange(0, max(1, update.total))
+        if self._settings_file is not None:
+            self._settings_file.unlink(missing_ok=True)
+            self._settings_file = None
+        if update.state == "failed":
+            show_error(str(update.reason))
+        elif update.state in ("done", "stopped"):
+            self.session.run = self.monitor.path
+        self.fields.suggest_out()
+
+    def _set_running(self, running: bool) -> None:
+        for button in (self._start, self._open):
+            button.setEnabled(not running)
+        for button in (self._pause, self._stop, self._cancel):
+            button.setEnabled(running)
+        self._resume.setEnabled(False)
+        self._cancel.calm()
+
+
+def _new_file(suffix: str) -> Path:
+    handle, name = tempfile.mkstemp(prefix="mmssl-", suffix=suffix)
+    os.close(handle)
+    return Path(name)
