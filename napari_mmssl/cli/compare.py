@@ -4,7 +4,10 @@ import argparse
 import datetime
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_mmssl.workflows.comparison.settings import CompareSettings
 
 SUMMARY = "train the same network from scratch and from each recipe's weights, and tell the paired differences"
 
@@ -57,14 +60,9 @@ def run(args: argparse.Namespace) -> int:
     from napari_mmssl.errors import RunFailed
     from napari_mmssl.workflows.compare import compare
     from napari_mmssl.workflows.comparison.report import render_text
-    from napari_mmssl.workflows.comparison.settings import compare_settings
     from napari_mmssl.workflows.running import Interruption
 
-    values: dict[str, Any] = {
-        key: value for flag, key in _SETTINGS.items() if (value := getattr(args, flag)) is not None
-    }
-    encoder = {key: value for key, value in (("name", args.encoder), ("size", args.size)) if value is not None}
-    settings = compare_settings({**values, **({"encoder": encoder} if encoder else {})}, args.assignments)
+    settings = settings_of(args)
     out = args.out or Path("runs") / f"{datetime.date.today():%Y-%m-%d}_compare_{settings.cohort.resolve().name}"
     interruption = Interruption()
     try:
@@ -87,7 +85,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def settings_of(args: argparse.Namespace) -> "CompareSettings":
+    """Return the settings that the flags ask for."""
+    from napari_mmssl.workflows.comparison.settings import compare_settings
+
+    values: dict[str, Any] = {
+        key: value for flag, key in _SETTINGS.items() if (value := getattr(args, flag)) is not None
+    }
+    encoder = {key: value for key, value in (("name", args.encoder), ("size", args.size)) if value is not None}
+    return compare_settings({**values, **({"encoder": encoder} if encoder else {})}, args.assignments)
+
+
 def _tell(event: dict[str, Any]) -> None:
+    if event["kind"] == "warning":
+        print(f"warning: {event['text']}", file=sys.stderr, flush=True)
     if event["kind"] == "cell":
         print(f"{event['done']} of {event['total']} done; now {event['name']}", file=sys.stderr, flush=True)
 

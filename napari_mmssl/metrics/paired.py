@@ -25,7 +25,9 @@ class PairedDifference:
     n_draws
         Independent repetitions: the split, the labelled people and every seed change from one to the next.
     n_better
-        In how many draws the mean difference is above zero.
+        In how many draws the mean difference says better.
+    less_is_better
+        Whether a difference below zero does, as of a distance or an error.
     """
 
     mean: float
@@ -33,16 +35,21 @@ class PairedDifference:
     high: float
     n_draws: int
     n_better: int
+    less_is_better: bool = False
 
     @property
     def verdict(self) -> Verdict:
         """What may be said: ``better`` or ``worse`` only where the interval leaves zero out."""
         if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "no difference shown"
+            return "worse" if self.less_is_better else "better"
+        if self.high < 0:
+            return "better" if self.less_is_better else "worse"
+        return "no difference shown"
 
 
-def paired_difference(draws: Sequence[Sequence[float]], *, seed: int = 0) -> PairedDifference:
+def paired_difference(
+    draws: Sequence[Sequence[float]], *, seed: int = 0, less_is_better: bool = False
+) -> PairedDifference:
     """Return the mean paired difference and its interval: two-stage bootstrap, never narrower than Student's t.
 
     Draws are resampled with replacement, and within each the people. Percentiles of so few draws give an interval
@@ -60,6 +67,8 @@ def paired_difference(draws: Sequence[Sequence[float]], *, seed: int = 0) -> Pai
         undefined in one of the arms) is left out, and a draw without any value too.
     seed
         Of the resampling.
+    less_is_better
+        Which way of zero is the better one.
 
     Raises
     ------
@@ -78,7 +87,8 @@ def paired_difference(draws: Sequence[Sequence[float]], *, seed: int = 0) -> Pai
         low, high = np.quantile(_resampled_means(kept, seed), [tail, 1 - tail])
         reach = stats.t.ppf(0.975, n - 1) * means.std(ddof=1) / np.sqrt(n)
         low, high = min(low, means.mean() - reach), max(high, means.mean() + reach)
-    return PairedDifference(float(means.mean()), float(low), float(high), n, int((means > 0).sum()))
+    n_better = int((means < 0).sum() if less_is_better else (means > 0).sum())
+    return PairedDifference(float(means.mean()), float(low), float(high), n, n_better, less_is_better)
 
 
 def _resampled_means(draws: list[np.ndarray], seed: int) -> np.ndarray:

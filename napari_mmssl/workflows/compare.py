@@ -1,12 +1,13 @@
 """Compare ways of starting a network: same people, same budget, same fine-tuning, paired draws."""
 
-import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from napari_mmssl.atomic import write_json, write_text
 from napari_mmssl.cohorts.case import Cohort
+from napari_mmssl.cohorts.checks.leaks import possible_leaks
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.phantom_mark import NOTE_NAME
 from napari_mmssl.config import as_table
@@ -16,7 +17,9 @@ from napari_mmssl.workflows.comparison.cells import read_cells, write_cell
 from napari_mmssl.workflows.comparison.report import render_report
 from napari_mmssl.workflows.comparison.settings import CompareSettings, cell_keys, study_key, study_table
 from napari_mmssl.workflows.comparison.tables import Comparison, to_csv
-from napari_mmssl.workflows.comparison.trainings import make_cell
+from napari_mmssl.workflows.comparison.trainings import make_cell, with_probes
+from napari_mmssl.workflows.leaks import cohort_people
+from napari_mmssl.workflows.material import fingerprint
 from napari_mmssl.workflows.running import Interruption, Listener, ignore, starting
 
 
@@ -66,6 +69,10 @@ def compare(
         write_json(home / "study.json", study)
         keys = list(cell_keys(settings))
         done = read_cells(home, keys)
+        notes = tuple(_possible_leaks(cohort)) if train else ()
+        for note in notes:
+            run.emit("warning", text=note)
+            listener({"kind": "warning", "text": note})
         stop = _Either(interruption or Interruption(), run)
         run.set_status("running", step=len(done), total=len(keys))
         try:
@@ -76,6 +83,9 @@ def compare(
                     write_cell(home, done[key])
                     run.set_status("running", step=len(done), total=len(keys))
                     run.emit("cell", name=key.name, step=len(done), total=len(keys))
+                elif train and (told := with_probes(settings, done[key], out / "runs")) is not done[key]:
+                    done[key] = told
+                    write_cell(home, told)
             if not done:
                 raise ConfigError(f"no cell of this study lies in '{home}'; leave --report-only out to measure some")
         except MmsslError as error:
@@ -85,7 +95,7 @@ def compare(
             run.set_status(state, reason=str(error))
             run.emit("ended", state=state, reason=str(error))
             raise
-        result = Comparison(settings, study, done)
+        result = Comparison(settings, study, done, notes)
         write_results(result, out)
         run.set_status("done", step=len(done), total=len(keys))
         run.emit("ended", state="done", step=len(done))
@@ -109,16 +119,14 @@ def known_by(cohort: Cohort) -> dict[str, Any]:
             return {"phantom": {name: table[name] for name in wanted}}
         except (OSError, ValueError, KeyError, TypeError):
             pass  # a damaged note: known by its grids, as any cohort
-    return {"cases": len(cohort.cases), "fingerprint": _fingerprint(cohort)}
+    return {"cases": len(cohort.cases), "fingerprint": fingerprint(cohort)}
 
 
-def _fingerprint(cohort: Cohort) -> str:
-    told = hashlib.sha256()
-    for case in cohort.cases:
-        for name, scan in sorted(case.modalities.items()):
-            told.update(f"{case.id} {name} {scan.geometry.shape}".encode())
-            told.update(scan.geometry.affine.round(3).tobytes())
-    return told.hexdigest()[:16]
+def _possible_leaks(cohort: Cohort) -> Iterator[str]:
+    """Yield a sentence on each person who is there under two names, whom a split may part."""
+    cases = [case for case in cohort.cases if case.modalities]
+    for case_id, findings in possible_leaks(cohort_people(cohort, cases)).items():
+        yield from (f"'{case_id}' {finding.text}" for finding in findings)
 
 
 def _is_comparison(out: Path) -> bool:

@@ -72,14 +72,15 @@ class Material:
             changed["encoder"] = settings.encoder.model_copy(update=update)
         return settings.model_copy(update=changed)
 
-    def fingerprint(self) -> str:
-        """Return a hash of ids, grids and file sizes, by which another run can tell whether the data are the same."""
-        told = hashlib.sha256()
-        for case in self.cohort.cases:
-            for name, scan in sorted(case.modalities.items()):
-                told.update(f"{case.id} {name} {scan.geometry.shape} {scan.path.stat().st_size}".encode())
-                told.update(scan.geometry.affine.round(3).tobytes())
-        return told.hexdigest()[:16]
+
+def fingerprint(cohort: Cohort) -> str:
+    """Return a hash of ids, grids and file sizes, by which another run can tell whether the data are the same."""
+    told = hashlib.sha256()
+    for case in cohort.cases:
+        for name, scan in sorted(case.modalities.items()):
+            told.update(f"{case.id} {name} {scan.geometry.shape} {scan.path.stat().st_size}".encode())
+            told.update(scan.geometry.affine.round(3).tobytes())
+    return told.hexdigest()[:16]
 
 
 def gather(

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_mmssl.cohorts.case import Case
+from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.config import resolve
 from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.metrics.classification import balanced_accuracy
 from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.metrics.probes import fit_linear, neighbour_probabilities
 from napari_mmssl.randomness import counted_rng
 from napari_mmssl.tasks import Task, tasks
 from napari_mmssl.tasks.case_task import covering_patch
 from napari_mmssl.tasks.segmentation import Segmentation
-from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import DataSettings
-from napari_mmssl.training.weights_cards import read_card, weights_folder
+from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.workflows.leaks import SeenBefore
 from napari_mmssl.workflows.material import Material, gather
-from napari_mmssl.workflows.running import seen_cases, set_threads
+from napari_mmssl.workflows.running import set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +112,7 @@ def probe(
     card = read_card(weights)
     if card.get("kind") != "pretrain":
         raise CheckpointError(f"'{weights}' holds a {card.get('kind')}, and a pretrained encoder is wanted")
-    probing, task, reason = _prepared(cohort, card, settings, progress)
+    probing, task, notes = _prepared(cohort, weights, settings, progress)
     from napari_mmssl.inference.features import frozen_encoder
     from napari_mmssl.training.weights_files import read_weights
 
@@ -128,20 +129,20 @@ def probe(
         "probes": found,
         "n_train": len(probing.train),
         "n_test": len(probing.test),
-        "notes": [reason, *_leak(weights, probing.test)],
+        "notes": notes,
     }
 
 
 def _prepared(
-    cohort: Path, card: dict[str, Any], settings: ProbeSettings, progress: Progress
-) -> tuple[_Probing, Task[Any], str]:
-    """Return the people to fit to and to measure on, the task fitted to the former, and a sentence on it."""
+    cohort: Path, weights: Path, settings: ProbeSettings, progress: Progress
+) -> tuple[_Probing, Task[Any], list[str]]:
+    """Return the people to fit to and to measure on, the task fitted to the former, and sentences on both."""
     kind: type[Task[Any]] = tasks.get(settings.task)
     if settings.task not in ("classification", "segmentation"):
         raise ConfigError(f"a {settings.task} cannot be probed; probe a classification of --target survival_class")
     with_label = settings.task == "segmentation"
     how = resolve(kind.settings_class, {"convention": settings.regions} if with_label else {"target": settings.target})
-    data = DataSettings(spacing_mm=tuple(card["spacing_mm"]))
+    data = DataSettings(spacing_mm=tuple(read_card(weights)["spacing_mm"]))
     material = gather(
         cohort,
         data,
@@ -161,7 +162,8 @@ def _prepared(
     facts, reason = kind.fit(how, material.cohort, material.train, values)
     clinical = {case.id: case.clinical for case in (*material.train, *held_out)}
     patch = covering_patch([*train, *test])
-    return _Probing(settings, train, test, clinical, material.modalities, patch, device), kind(how, facts), reason
+    probing = _Probing(settings, train, test, clinical, material.modalities, patch, device)
+    return probing, kind(how, facts), [reason, *_leak(weights, material.cohort, held_out)]
 
 
 def _held_out(material: Material, lacks: Callable[[Case], str | None]) -> list[Case]:
@@ -171,10 +173,9 @@ def _held_out(material: Material, lacks: Callable[[Case], str | None]) -> list[C
     return cases
 
 
-def _leak(weights: Path, held_out: Sequence[PreparedCase]) -> list[str]:
-    run = weights_folder(weights).parent
-    seen = seen_cases(RunFolder(run).provenance()) if RunFolder.is_run(run) else {}
-    met = [case.id for case in held_out if case.id in seen]
+def _leak(weights: Path, cohort: Cohort, held_out: Sequence[Case]) -> list[str]:
+    before = SeenBefore(cohort, [weights])
+    met = [case.id for case in held_out if before.matches(case)]
     return [f"{len(met)} of the people held out were seen in pretraining, without labels"] if met else []
 
 
@@ -207,32 +208,60 @@ def _of_cases(encoder: "Encoder", probing: _Probing, task: Any) -> dict[str, Any
 
 
 def _of_voxels(encoder: "Encoder", probing: _Probing, task: Segmentation) -> dict[str, Any]:
-    from napari_mmssl.inference.case_prediction import whole_case
-    from napari_mmssl.inference.features import features_at, linear_map, voxel_pyramid
+    from napari_mmssl.inference.features import linear_map
 
-    shape, classes = probing.patch, len(task.convention.classes) + 1
-    features, truth = [], []
-    for number, case in enumerate(probing.train):
-        batch = whole_case(case, probing.modalities, shape, task.convention).to(probing.device)
-        label, inside = _label(batch), batch.foreground[0].cpu().numpy()
-        chosen = _some_voxels(label, inside, probing.settings.seed, number)
-        features.append(features_at(voxel_pyramid(encoder, batch), chosen, shape))
-        truth.append(label[tuple(chosen.T)])
-    fitted = fit_linear(np.concatenate(features), np.concatenate(truth), classes, penalty=_VOXEL_PENALTY)
+    classes = len(task.convention.classes) + 1
+    seen = [_sample(encoder, probing, task, case, number) for number, case in enumerate(probing.train)]
+    known, truth = np.concatenate([one.features for one in seen]), np.concatenate([one.truth for one in seen])
+    fitted = fit_linear(known, truth, classes, penalty=_VOXEL_PENALTY)
     # The standardisation is linear too and goes into the weights.
     weights = fitted.weights / fitted.spread[:, None]
     bias = fitted.bias - fitted.mean @ weights
     scores: dict[str, list[float]] = {one.name: [] for one in task.convention.classes}
-    for case in probing.test:
-        batch = whole_case(case, probing.modalities, shape, task.convention).to(probing.device)
-        logits = linear_map(voxel_pyramid(encoder, batch), weights, bias, shape)
-        said = (logits.argmax(dim=0) * batch.foreground[0]).cpu().numpy()
-        label = _label(batch)
-        for index, one in enumerate(task.convention.classes, start=1):
-            scores[one.name].append(dice(said == index, label == index))
+    asked: list[np.ndarray] = []
+    answers: dict[str, list[np.ndarray]] = {"linear": [], "neighbours": []}
+    for number, case in enumerate(probing.test, start=len(probing.train)):
+        one = _sample(encoder, probing, task, case, number)
+        logits = linear_map(one.pyramid, weights, bias, probing.patch)
+        said = np.where(one.inside, logits.argmax(dim=0).cpu().numpy(), 0)
+        for index, label in enumerate(task.convention.classes, start=1):
+            scores[label.name].append(dice(said == index, one.label == index))
+        asked.append(one.truth)
+        near = neighbour_probabilities(known, truth, one.features, classes, probing.settings.neighbours)
+        answers["linear"].append(fitted.probabilities(one.features).argmax(axis=1))
+        answers["neighbours"].append(near.argmax(axis=1))
+    balanced = {
+        name: balanced_accuracy(np.concatenate(asked), np.concatenate(values)) for name, values in answers.items()
+    }
     means = {name: float(np.nanmean(values)) if np.isfinite(values).any() else None for name, values in scores.items()}
     defined = [mean for mean in means.values() if mean is not None]
-    return {"linear": {"dice": float(np.mean(defined)) if defined else None, "classes": means}}
+    mean_dice = float(np.mean(defined)) if defined else None
+    return {
+        "linear": {"dice": mean_dice, "classes": means, "balanced_accuracy": balanced["linear"]},
+        "neighbours": {"balanced_accuracy": balanced["neighbours"]},
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """A case as a voxel probe sees it, and some of its voxels: as many of each class where there are enough."""
+
+    label: np.ndarray
+    inside: np.ndarray
+    pyramid: list["torch.Tensor"]
+    features: np.ndarray
+    truth: np.ndarray
+
+
+def _sample(encoder: "Encoder", probing: _Probing, task: Segmentation, case: PreparedCase, number: int) -> _Sample:
+    from napari_mmssl.inference.case_prediction import whole_case
+    from napari_mmssl.inference.features import features_at, voxel_pyramid
+
+    batch = whole_case(case, probing.modalities, probing.patch, task.convention).to(probing.device)
+    label, inside = _label(batch), batch.foreground[0].cpu().numpy()
+    pyramid = voxel_pyramid(encoder, batch)
+    chosen = _some_voxels(label, inside, probing.settings.seed, number)
+    return _Sample(label, inside, pyramid, features_at(pyramid, chosen, probing.patch), label[tuple(chosen.T)])
 
 
 def _label(batch: "PatchBatch") -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_mmssl.errors import MmsslError, RunError
 from napari_mmssl.training.run_folder import RunFolder, SilentRun
-from napari_mmssl.workflows.material import Material
+from napari_mmssl.workflows.material import Material, fingerprint
 
 if TYPE_CHECKING:
     from napari_mmssl.training.distributed import Ranks
@@ -142,7 +142,7 @@ def provenance(material: Material, parents: list[dict[str, Any]]) -> dict[str, A
             "folder": str(material.cohort.root),
             "layout": material.cohort.layout,
             "cases": len(material.cohort.cases),
-            "fingerprint": material.fingerprint(),
+            "fingerprint": fingerprint(material.cohort),
         },
         "split": {
             "train": list(material.split.train),
@@ -155,19 +155,6 @@ def provenance(material: Material, parents: list[dict[str, Any]]) -> dict[str, A
         },
         "parents": parents,
     }
-
-
-def seen_cases(run: dict[str, Any]) -> dict[str, list[str]]:
-    """Return case id -> where a network saw it (``pretraining``, ``fine-tuning``), from its ``run.json``."""
-    seen: dict[str, list[str]] = {}
-    stages = [
-        ("fine-tuning", run.get("used", {})),
-        *(("pretraining", parent["used"]) for parent in run.get("parents", [])),
-    ]
-    for stage, used in stages:
-        for case_id in (*used.get("train", []), *used.get("validation", [])):
-            seen.setdefault(case_id, []).append(stage)
-    return seen
 
 
 def set_threads() -> None:

@@ -25,6 +25,12 @@ def test_a_difference_is_told_only_where_the_interval_leaves_zero_out(shift: flo
     assert result.verdict == verdict
 
 
+def test_of_a_distance_less_is_better() -> None:
+    result = paired_difference([[-3.0, -2.5], [-3.5], [-2.8]], less_is_better=True)
+    assert (result.verdict, result.n_better) == ("better", 3)
+    assert paired_difference([[3.0, 2.5], [3.5], [2.8]], less_is_better=True).verdict == "worse"
+
+
 def test_undefined_pairs_and_empty_draws_are_left_out() -> None:
     nan = float("nan")
     assert paired_difference([[1.0, nan], [nan], [2.0]]) == paired_difference([[1.0], [2.0]])

@@ -2,15 +2,21 @@
 
 import csv
 import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
 from small_cohorts import write_small_cohort
 
-from napari_mmssl.cli.main import main
+from napari_mmssl.atomic import write_json
+from napari_mmssl.cli.compare import settings_of
+from napari_mmssl.cli.main import build_parser, main
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.comparison.report import command_of
 from napari_mmssl.workflows.comparison.settings import compare_settings
+from napari_mmssl.workflows.comparison.tables import Comparison
 
 ARMS = "scratch,mae"
 SMALL = [
@@ -76,6 +82,49 @@ def test_summary_holds_the_paired_difference_of_the_table(study):
     (row,) = [row for row in table if (row["arm"], row["label_fraction"]) == ("mae", 1.0)]
     assert row["difference"]["mean"] == pytest.approx(np.mean(by_draw), abs=2e-5)
     assert row["difference"]["draws"] == 2
+
+
+def test_frozen_features_are_probed_beside_an_encoder_of_random_weights(study):
+    cells = cells_of(study)
+    assert cells["scratch_f1_d0"]["probes"] == {}
+    for told in cells["mae_f1_d0"]["probes"].values():
+        assert 0 <= told["pretrained"] <= 1
+        assert 0 <= told["random"] <= 1
+    row = json.loads((study / "out/summary.json").read_text())["probes"][0]
+    values = [cells[f"mae_f0.5_d{draw}"]["probes"][row["probe"]] for draw in (0, 1)]
+    assert row["pretrained"] == pytest.approx(np.mean([value["pretrained"] for value in values]), abs=1e-5)
+    assert row["difference"]["mean"] == pytest.approx(row["pretrained"] - row["random"], abs=2e-5)
+
+
+def test_a_cell_measured_before_there_were_probes_gets_them(study, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
+    (path,) = (study / "out/cells").glob("*/mae_f1_d0.json")
+    before = path.read_text()
+    write_json(path, {name: value for name, value in json.loads(before).items() if name != "probes"})
+    assert main(["compare", str(study / "cohort"), "--out", str(study / "out"), *SMALL]) == 0
+    assert path.read_text() == before
+
+
+def test_the_command_in_the_report_is_the_study_s(study):
+    """Parsed again it gives equal settings: nothing that was set is missing from it."""
+    told = json.loads((study / "out/summary.json").read_text())
+    settings = compare_settings({**told["settings"], "cohort": study / "cohort"})
+    words = shlex.split(command_of(Comparison(settings, told["study"], {})))
+    again = settings_of(build_parser().parse_args(words[1:]))
+    assert again.model_dump(exclude={"cohort"}) == settings.model_dump(exclude={"cohort"})
+
+
+def test_one_person_under_two_names_is_told(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    copied = shutil.copytree(study / "cohort", tmp_path / "cohort")
+    first = sorted(path for path in copied.iterdir() if path.is_dir())[0]
+    shutil.copytree(first, copied / "sub-99")
+    one = [*SMALL, "--recipes", "scratch,scratch_no_dropout", "--label-fractions", "1", "--seeds", "1"]
+    assert main(["compare", str(copied), "--out", str(tmp_path / "out"), *one]) == 0
+    assert "same person" in " ".join(json.loads((tmp_path / "out/summary.json").read_text())["notes"])
+    assert "same person" in (tmp_path / "out/report.html").read_text()
+    assert "same person" in capsys.readouterr().err
 
 
 def test_the_report_says_what_it_does_not_show(study):

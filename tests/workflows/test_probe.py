@@ -62,6 +62,8 @@ def test_voxels_of_a_bright_ball_are_read_off_features(base, capsys):
     found = probed(capsys, base, "small", "--task", "segmentation")
     for metrics in found["probes"]["linear"].values():
         assert metrics["dice"] > 0.5
+    for encoders in found["probes"].values():
+        assert all(0.75 < metrics["balanced_accuracy"] <= 1 for metrics in encoders.values())  # chance is 0.5
     assert main(["probe", str(base / "small"), "--weights", str(base / "small_pre"), "--task", "segmentation"]) == 0
     assert "random" in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,9 @@ class Cell:
         Seconds of wall clock and of processor time, of pretraining and of fine-tuning.
     made_by
         Versions and machine.
+    probes
+        What frozen features tell of the held-out people's voxels: probe, then ``pretrained`` and ``random``. Empty from
+        scratch, and in cells that were measured before there were probes.
     """
 
     key: CellKey
@@ -63,6 +66,7 @@ class Cell:
     unlabelled: int
     cost: dict[str, float]
     made_by: dict[str, Any]
+    probes: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
 def anonymous(subject: str) -> str:
@@ -105,6 +109,7 @@ def _read(path: Path) -> Cell:
             int(table["unlabelled"]),
             dict(table["cost"]),
             dict(table["made_by"]),
+            dict(table.get("probes", {})),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(

@@ -1,11 +1,14 @@
 """The report of a comparison: one HTML page, and the same table as text."""
 
+import json
 import math
+import shlex
 from html import escape
 
 from napari_mmssl import __version__
+from napari_mmssl.metrics.paired import PairedDifference
 from napari_mmssl.workflows.comparison.charts import differences, learning_curves
-from napari_mmssl.workflows.comparison.tables import ArmRow, Comparison
+from napari_mmssl.workflows.comparison.tables import MEASURES, ArmRow, Comparison, ProbeRow
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -17,32 +20,31 @@ svg { width: 100%; max-width: 44rem; height: auto; display: block; margin: 1rem 
 code { background: #f4f4f4; padding: .1rem .3rem; }
 pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; }
 """
-_TITLES = {
-    "dice": "Dice, all modalities",
-    "dice_one_missing": "Dice with one modality missing (mean over which)",
-    "dice_subsets_mean": "Dice over all modality subsets (mean)",
-    "dice_subsets_worst": "Dice of the worst modality subset",
-    "hd95_mm": "HD95 in mm, all modalities (less is better)",
-}
+#: What makes no other study of it: the command names these on their own.
+_NAMED = {"kind", "cohort", "arms", "label_fractions", "draws", "device"}
 
 
 def command_of(result: Comparison) -> str:
-    """Return the command that repeats the study."""
+    """Return the command that repeats the study: every setting that is not the default's is in it."""
     settings = result.settings
-    words = ["mmssl compare", str(settings.cohort.name), f"--recipes {','.join(settings.arms)}"]
-    words += [f"--label-fractions {','.join(f'{fraction:g}' for fraction in settings.label_fractions)}"]
-    words += [f"--seeds {settings.draws}", f"--encoder {settings.encoder.name}", f"--size {settings.encoder.size}"]
-    words += [f"--pretrain-steps {settings.pretrain_steps}", f"--finetune-steps {settings.finetune_steps}"]
-    words += [f"--subsets {settings.subsets}", f"--regions {settings.regions}", "--out DIR"]
-    return " ".join(words)
+    words = ["mmssl", "compare", settings.cohort.name, "--recipes", ",".join(settings.arms)]
+    words += ["--label-fractions", ",".join(f"{fraction:g}" for fraction in settings.label_fractions)]
+    words += ["--seeds", str(settings.draws)]
+    chosen = settings.model_dump(mode="json", exclude=_NAMED, exclude_defaults=True)
+    for name, value in chosen.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        for part, one in parts:
+            words += ["--set", f"{name}{'.' if part else ''}{part}={json.dumps(one, separators=(',', ':'))}"]
+    return shlex.join([*words, "--out", "DIR"])
 
 
 def render_report(result: Comparison) -> str:
     """Return the report as one HTML page that needs nothing beside it."""
     main = result.rows()
-    sections = "".join(_section(result, name) for name in _TITLES)
+    sections = "".join(_section(result, name) for name in MEASURES)
     phantom = "phantom" in result.study["cohort"]
     people = "These people are <b>phantoms</b>, made by a computer. " if phantom else ""
+    notes = "".join(f'<p class="warning">{escape(note)}</p>' for note in result.notes)
     curves = learning_curves(main, "mean Dice of unseen people")
     forest = differences(main, f"difference in Dice to {result.settings.arms[0]}, 95 % interval")
     return f"""<!doctype html>
@@ -52,10 +54,12 @@ def render_report(result: Comparison) -> str:
 arms with pretraining had the same budget of it. A draw has its own split of the people, labelled people and seeds.
 <b>No difference shown</b> means that the 95 % interval of the paired difference holds zero: it is not evidence that
 there is none.</p>
+{notes}
 <p>{len(result.cells)} trainings of protocol {result.study["protocol"]}; {_people(result)}.</p>
 {curves}{forest}
 {sections}
 {_subset_table(result)}
+{_probe_table(result)}
 <h2>Cost</h2>{_cost_table(result)}
 <h2>Again</h2><pre>{escape(command_of(result))}</pre>
 <p>napari-mmssl {escape(__version__)}. Every number of every person is in <code>table.csv</code>.</p>
@@ -65,7 +69,7 @@ there is none.</p>
 
 def render_text(result: Comparison, measure: str = "dice") -> str:
     """Return one table as text for a terminal."""
-    lines = [_TITLES[measure], ""]
+    lines = [MEASURES[measure].title, ""]
     cells = [_head(result), *[_cells(row) for row in result.rows(measure)]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -89,21 +93,24 @@ def _head(result: Comparison) -> list[str]:
         f"difference to {result.settings.arms[0]}",
         "better in",
         "verdict",
+        "training (s)",
     ]
 
 
 def _cells(row: ArmRow) -> list[str]:
-    one = row.difference
-    told = ["", "", ""]
-    if one is not None:
-        interval = "one draw" if math.isnan(one.low) else f"{one.low:+.3f} to {one.high:+.3f}"
-        told = [f"{one.mean:+.3f} ({interval})", f"{one.n_better} of {one.n_draws}", one.verdict]
-    return [f"{row.fraction:.0%}", row.arm, str(len(row.draw_means)), _number(row.mean), _number(row.spread), *told]
+    told = ["", "", ""] if row.difference is None else _told(row.difference)
+    numbers = [str(len(row.draw_means)), _number(row.mean), _number(row.spread)]
+    return [f"{row.fraction:.0%}", row.arm, *numbers, *told, _number(row.training_s, 0)]
+
+
+def _told(one: PairedDifference) -> list[str]:
+    interval = "one draw" if math.isnan(one.low) else f"{one.low:+.3f} to {one.high:+.3f}"
+    return [f"{one.mean:+.3f} ({interval})", f"{one.n_better} of {one.n_draws}", one.verdict]
 
 
 def _section(result: Comparison, measure: str) -> str:
     rows = [row for row in result.rows(measure) if not math.isnan(row.mean)]
-    return f"<h2>{escape(_TITLES[measure])}</h2>{_table([_head(result), *map(_cells, rows)])}" if rows else ""
+    return f"<h2>{escape(MEASURES[measure].title)}</h2>{_table([_head(result), *map(_cells, rows)])}" if rows else ""
 
 
 def _subset_table(result: Comparison) -> str:
@@ -116,6 +123,19 @@ def _subset_table(result: Comparison) -> str:
             rows = [[name, *(_number(column.get(name, math.nan)) for column in columns.values())] for name in names]
             parts.append(f"<h2>Dice by modality subset, {fraction:.0%} of the labels</h2>{_table([head, *rows])}")
     return "".join(parts)
+
+
+def _probe_table(result: Comparison) -> str:
+    rows = result.probe_rows()
+    if not rows:
+        return ""
+    head = ["labels", "arm", "probe", "pretrained", "random weights", "difference", "better in", "verdict"]
+    return f"<h2>Voxels told from frozen features</h2>{_table([head, *map(_probe_cells, rows)])}"
+
+
+def _probe_cells(row: ProbeRow) -> list[str]:
+    numbers = [_number(row.pretrained), _number(row.random)]
+    return [f"{row.fraction:.0%}", row.arm, row.probe, *numbers, *_told(row.difference)]
 
 
 def _cost_table(result: Comparison) -> str:

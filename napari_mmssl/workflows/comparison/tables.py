@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,6 @@ import numpy as np
 from napari_mmssl.metrics.paired import PairedDifference, paired_difference
 from napari_mmssl.workflows.comparison.cells import Cell, PersonScores
 from napari_mmssl.workflows.comparison.settings import CellKey, CompareSettings
-
-#: One number of one person, NaN where undefined.
-Measure = Callable[[PersonScores], float]
 
 
 def full_dice(person: PersonScores) -> float:
@@ -44,12 +41,21 @@ def hd95(person: PersonScores) -> float:
     return _mean(person.hd95_mm.values())
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A number of one person (NaN where undefined), what it is called, and which way is better."""
+
+    title: str
+    of: Callable[[PersonScores], float]
+    less_is_better: bool = False
+
+
 MEASURES: dict[str, Measure] = {
-    "dice": full_dice,
-    "dice_one_missing": one_missing_dice,
-    "dice_subsets_mean": subset_mean_dice,
-    "dice_subsets_worst": subset_worst_dice,
-    "hd95_mm": hd95,
+    "dice": Measure("Dice, all modalities", full_dice),
+    "dice_one_missing": Measure("Dice with one modality missing (mean over which)", one_missing_dice),
+    "dice_subsets_mean": Measure("Dice over all modality subsets (mean)", subset_mean_dice),
+    "dice_subsets_worst": Measure("Dice of the worst modality subset", subset_worst_dice),
+    "hd95_mm": Measure("HD95 in mm, all modalities (less is better)", hd95, less_is_better=True),
 }
 
 
@@ -65,12 +71,15 @@ class ArmRow:
         By draw, the mean over the people it held out.
     difference
         To the first arm, on the same people in the same draws; ``None`` for the first arm itself, or without pairs.
+    training_s
+        Mean seconds of all training steps of a draw, pretraining included.
     """
 
     arm: str
     fraction: float
     draw_means: dict[int, float]
     difference: PairedDifference | None
+    training_s: float
 
     @property
     def mean(self) -> float:
@@ -85,12 +94,35 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
+class ProbeRow:
+    """One probe of the frozen features of one arm: mean over draws, beside an encoder of random weights.
+
+    Parameters
+    ----------
+    arm, fraction, probe
+        Which; a probe is fitted to the voxels of the labelled people of a cell.
+    pretrained, random
+        Means over draws.
+    difference
+        Between the two, a number per draw.
+    """
+
+    arm: str
+    fraction: float
+    probe: str
+    pretrained: float
+    random: float
+    difference: PairedDifference
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """A study as far as it is done: settings, what makes it one study, and its cells."""
+    """A study as far as it is done: settings, what makes it one study, its cells, and what is doubtful about it."""
 
     settings: CompareSettings
     study: dict[str, Any]
     cells: dict[CellKey, Cell]
+    notes: tuple[str, ...] = ()
 
     def rows(self, measure: str = "dice") -> list[ArmRow]:
         """Return a row for each share of the labels and arm that has cells, for one of :data:`MEASURES`."""
@@ -100,17 +132,34 @@ class Comparison:
                 values = self._values(arm, fraction, MEASURES[measure])
                 if values:
                     means = {draw: _mean(persons.values()) for draw, persons in values.items()}
-                    rows.append(ArmRow(arm, fraction, means, self._difference(arm, fraction, values, measure)))
+                    seconds = _mean(sum(cell.cost.values()) for cell in self._cells(arm, fraction))
+                    difference = self._difference(arm, fraction, values, MEASURES[measure])
+                    rows.append(ArmRow(arm, fraction, means, difference, seconds))
+        return rows
+
+    def probe_rows(self) -> list[ProbeRow]:
+        """Return a row for each share of the labels, pretrained arm and probe that was measured."""
+        rows = []
+        for fraction in self.settings.label_fractions:
+            for arm in self.settings.arms:
+                found: dict[str, list[tuple[float, float]]] = {}
+                for cell in self._cells(arm, fraction):
+                    for name, told in cell.probes.items():
+                        if told["pretrained"] is not None and told["random"] is not None:
+                            found.setdefault(name, []).append((told["pretrained"], told["random"]))
+                for name, pairs in found.items():
+                    means = (_mean(one for one, _ in pairs), _mean(other for _, other in pairs))
+                    difference = paired_difference([[one - other] for one, other in pairs])
+                    rows.append(ProbeRow(arm, fraction, name, *means, difference))
         return rows
 
     def by_subset(self, arm: str, fraction: float) -> dict[str, float]:
         """Return the mean Dice over regions, people and draws by modality subset."""
         found: dict[str, list[float]] = {}
-        for key, cell in self.cells.items():
-            if (key.arm, key.fraction) == (arm, fraction):
-                for person in cell.persons.values():
-                    for names, by_region in person.dice.items():
-                        found.setdefault(names, []).append(_mean(by_region.values()))
+        for cell in self._cells(arm, fraction):
+            for person in cell.persons.values():
+                for names, by_region in person.dice.items():
+                    found.setdefault(names, []).append(_mean(by_region.values()))
         return {
             names: _mean(values)
             for names, values in sorted(found.items(), key=lambda item: (item[0].count("+"), item[0]))
@@ -119,7 +168,9 @@ class Comparison:
     def cost_s(self, arm: str) -> tuple[float, float]:
         """Return the mean seconds of pretraining and of fine-tuning of ``arm``; NaN where there is no cell."""
         cells = [cell for key, cell in self.cells.items() if key.arm == arm]
-        return tuple(_mean(cell.cost.get(name, 0.0) for cell in cells) for name in ("pretrain_s", "finetune_s"))  # type: ignore[return-value]
+        return _mean(cell.cost.get("pretrain_s", 0.0) for cell in cells), _mean(
+            cell.cost["finetune_s"] for cell in cells
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the stable form of ``summary.json``; undefined is null."""
@@ -127,31 +178,36 @@ class Comparison:
             "format": 1,
             "study": self.study,
             "settings": self.settings.model_dump(mode="json", exclude={"cohort"}),
+            "notes": list(self.notes),
             "cells": len(self.cells),
             "tables": {name: [_row_json(row) for row in self.rows(name)] for name in MEASURES},
             "subsets": {
                 f"{fraction:g}": {arm: _clean(self.by_subset(arm, fraction)) for arm in self.settings.arms}
                 for fraction in self.settings.label_fractions
             },
+            "probes": [{**asdict(row), "difference": _difference_json(row.difference)} for row in self.probe_rows()],
             "cost_s": {
                 arm: dict(zip(("pretrain", "finetune"), map(_or_null, self.cost_s(arm)), strict=True))
                 for arm in self.settings.arms
             },
         }
 
+    def _cells(self, arm: str, fraction: float) -> list[Cell]:
+        """Return the cells of an arm at a share of the labels, by draw."""
+        return [cell for key, cell in sorted(self.cells.items()) if (key.arm, key.fraction) == (arm, fraction)]
+
     def _values(self, arm: str, fraction: float, measure: Measure) -> dict[int, dict[str, float]]:
         return {
-            key.draw: {name: measure(person) for name, person in cell.persons.items()}
-            for key, cell in sorted(self.cells.items())
-            if (key.arm, key.fraction) == (arm, fraction)
+            cell.key.draw: {name: measure.of(person) for name, person in cell.persons.items()}
+            for cell in self._cells(arm, fraction)
         }
 
     def _difference(
-        self, arm: str, fraction: float, values: dict[int, dict[str, float]], measure: str
+        self, arm: str, fraction: float, values: dict[int, dict[str, float]], measure: Measure
     ) -> PairedDifference | None:
         if arm == self.settings.arms[0]:
             return None
-        base = self._values(self.settings.arms[0], fraction, MEASURES[measure])
+        base = self._values(self.settings.arms[0], fraction, measure)
         draws = [
             [value - base[draw][name] for name, value in persons.items() if name in base[draw]]
             for draw, persons in values.items()
@@ -159,7 +215,7 @@ class Comparison:
         ]
         if all(math.isnan(value) for draw in draws for value in draw):
             return None
-        return paired_difference(draws)
+        return paired_difference(draws, less_is_better=measure.less_is_better)
 
 
 def to_csv(result: Comparison) -> str:
@@ -190,16 +246,19 @@ def _row_json(row: ArmRow) -> dict[str, Any]:
         "draws": _clean({str(draw): value for draw, value in row.draw_means.items()}),
     }
     if row.difference is not None:
-        one = row.difference
-        table["difference"] = {
-            "mean": _or_null(one.mean),
-            "low": _or_null(one.low),
-            "high": _or_null(one.high),
-            "draws": one.n_draws,
-            "draws_better": one.n_better,
-            "verdict": one.verdict,
-        }
+        table["difference"] = _difference_json(row.difference)
     return table
+
+
+def _difference_json(one: PairedDifference) -> dict[str, Any]:
+    return {
+        "mean": _or_null(one.mean),
+        "low": _or_null(one.low),
+        "high": _or_null(one.high),
+        "draws": one.n_draws,
+        "draws_better": one.n_better,
+        "verdict": one.verdict,
+    }
 
 
 def _clean(values: dict[str, float]) -> dict[str, float | None]:

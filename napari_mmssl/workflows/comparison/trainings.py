@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from napari_mmssl.workflows.comparison.settings import FROM_SCRATCH, CellKey, Co
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.pretrain import pretrain
+from napari_mmssl.workflows.probe import ProbeSettings, probe
 from napari_mmssl.workflows.running import Interruption, Listener
 from napari_mmssl.workflows.subsets import dice_by_region, subsets
 
@@ -38,7 +40,7 @@ def make_cell(
     """
     pretrained = None
     if key.arm not in FROM_SCRATCH:
-        out = runs / f"pretrain_{key.arm}_d{key.draw}"
+        out = _pretraining_folder(runs, key)
         how = pretrain_settings(flags=_pretraining(settings, key))
         pretrained = _done(
             out, lambda resume: pretrain(how, out, resume=resume, listener=listener, interruption=stop), stop
@@ -55,7 +57,37 @@ def make_cell(
         unlabelled=len(pretrained.provenance()["used"]["train"]) if pretrained else 0,
         cost=cost,
         made_by=_made_by(),
+        probes={} if pretrained is None else probes_of(settings, key, pretrained),
     )
+
+
+def with_probes(settings: CompareSettings, cell: Cell, runs: Path) -> Cell:
+    """Return ``cell`` with its probes: as it is, unless it has none and its pretraining still lies in ``runs``."""
+    pretrained = _pretraining_folder(runs, cell.key)
+    if cell.probes or cell.key.arm in FROM_SCRATCH or not _is_done(pretrained):
+        return cell
+    return replace(cell, probes=probes_of(settings, cell.key, RunFolder(pretrained)))
+
+
+def probes_of(settings: CompareSettings, key: CellKey, pretrained: RunFolder) -> dict[str, dict[str, float | None]]:
+    """Return what frozen features tell of the voxels of the people held out, fitted to the people of the cell."""
+    how = ProbeSettings(
+        task="segmentation",
+        regions=settings.regions,
+        seed=key.draw,
+        label_fraction=key.fraction,
+        device=settings.device,
+    )
+    found = probe(settings.cohort, pretrained.path, how)["probes"]
+    metrics = (("linear", "dice"), ("linear", "balanced_accuracy"), ("neighbours", "balanced_accuracy"))
+    return {
+        f"{name} {metric}": {encoder: _number(told[metric]) for encoder, told in found[name].items()}
+        for name, metric in metrics
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else or_none(value)
 
 
 def measure(run: RunFolder, cohort: Cohort, settings: CompareSettings, stop: Interruption) -> dict[str, PersonScores]:
@@ -92,6 +124,10 @@ def measure(run: RunFolder, cohort: Cohort, settings: CompareSettings, stop: Int
 def _smallest(which: Subsets, n: int) -> int:
     """Return how many of ``n`` modalities the smallest subset to predict from has."""
     return {"none": n, "one_missing": max(n - 1, 1), "all": 1}[which]
+
+
+def _pretraining_folder(runs: Path, key: CellKey) -> Path:
+    return runs / f"pretrain_{key.arm}_d{key.draw}"
 
 
 def _pretraining(settings: CompareSettings, key: CellKey) -> dict[str, Any]:
@@ -153,12 +189,16 @@ def _common(settings: CompareSettings, key: CellKey) -> dict[str, Any]:
 def _done(out: Path, train: Train, stop: Interruption) -> RunFolder:
     """Return the finished run in ``out``: as it lies there, gone on with, or made now."""
     run = RunFolder(out)
-    if not (RunFolder.is_run(out) and run.status()["state"] == "done"):
+    if not _is_done(out):
         run = train(RunFolder.is_run(out))
     _stop_if_asked(stop)
     if run.status()["state"] != "done":
         raise RunFailed(f"'{out}' was {run.status()['state']}; give the same command again to go on")
     return run
+
+
+def _is_done(out: Path) -> bool:
+    return RunFolder.is_run(out) and RunFolder(out).status()["state"] == "done"
 
 
 def _stop_if_asked(stop: Interruption) -> None:
