@@ -1,10 +1,10 @@
 """How good a network is from every subset of its modalities: what a missing scan costs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,18 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import read_card, weights_folder
 from napari_mmssl.workflows.running import set_threads
 
+if TYPE_CHECKING:
+    import torch
+
+    from napari_mmssl.inference.case_prediction import CasePredictor
+    from napari_mmssl.inference.prediction import Predictor
+
 #: More modalities than this have more subsets than anybody would wait for.
 _MOST_MODALITIES = 8
 Progress = Callable[[int, int], None]
+#: Subset, its names joined by ``+``, to metric to value.
+Metrics = dict[str, dict[str, float | None]]
+P = TypeVar("P", "Predictor", "CasePredictor")
 
 
 def subsets(names: Sequence[str], smallest: int = 1) -> Iterator[tuple[str, ...]]:
@@ -99,38 +108,63 @@ def evaluate_subsets(
         raise ConfigError(f"nobody who was held out has all of {', '.join(names)} and what the answer is compared with")
     set_threads()
     measure = _measure_maps if isinstance(task, Segmentation) else _measure_values
-    told = measure(weights, task, cases, list(subsets(names)), missing, device, progress)
+    told = measure(_Question(weights, task, cases, list(subsets(names)), missing, device, progress))
     return _summary(task, told, len(cases), missing)
 
 
-def _measure_maps(
-    weights: Path,
-    task: Task[Any],
-    cases: Sequence[Case],
-    chosen: Sequence[tuple[str, ...]],
-    missing: str,
-    device: str,
-    progress: Progress,
-) -> dict[str, dict[str, float | None]]:
-    from napari_mmssl.inference.missing import missing_from
-    from napari_mmssl.inference.prediction import load_predictor
-    from napari_mmssl.training.device import choose_device
+@dataclass(frozen=True)
+class _Question:
+    """Which network is asked about whom, from which modalities."""
 
-    predictor = replace(load_predictor(weights, choose_device(device)), missing=missing_from(missing, weights))
+    weights: Path
+    task: Task[Any]
+    cases: Sequence[Case]
+    chosen: Sequence[tuple[str, ...]]
+    missing: str
+    device: str
+    progress: Progress
+
+    def to(self, load: Callable[[Path, "torch.device"], P]) -> P:
+        """Return the predictor that ``load`` reads, told what stands in for modalities left out."""
+        from napari_mmssl.inference.missing import missing_from
+        from napari_mmssl.training.device import choose_device
+
+        return replace(load(self.weights, choose_device(self.device)), missing=missing_from(self.missing, self.weights))
+
+    def each(self) -> Iterator[tuple[Case, str, Case]]:
+        """Yield every case with the name of every subset and the case cut down to it; tells the progress."""
+        total = len(self.cases) * len(self.chosen)
+        for done, (case, names) in enumerate(product(self.cases, self.chosen)):
+            self.progress(done, total)
+            yield case, "+".join(names), case.only(names)
+        self.progress(total, total)
+
+
+def _measure_maps(question: _Question) -> Metrics:
+    from napari_mmssl.inference.prediction import load_predictor
+
+    predictor = question.to(load_predictor)
     convention: LabelConvention = predictor.convention
+    truths: dict[str, npt.NDArray[np.uint8]] = {}
     scores: dict[str, dict[str, list[float]]] = {}
-    done = 0
-    for case, label in [(case, case.label) for case in cases if case.label is not None]:
-        truth = convention.to_classes(read_label(label).array)
-        for names in chosen:
-            progress(done, len(cases) * len(chosen))
-            found = convention.to_classes(predictor.predict(case.only(names)).array)
-            here = scores.setdefault("+".join(names), {})
-            for region, value in dice_by_region(convention, found, truth).items():
-                here.setdefault(region, []).append(value)
-            done += 1
-    progress(done, done)
+    for case, name, cut in question.each():
+        if case.id not in truths and case.label is not None:
+            truths = {case.id: convention.to_classes(read_label(case.label).array)}
+        found = convention.to_classes(predictor.predict(cut).array)
+        for region, value in dice_by_region(convention, found, truths[case.id]).items():
+            scores.setdefault(name, {}).setdefault(region, []).append(value)
     return {name: _dice_means(by_region) for name, by_region in scores.items()}
+
+
+def _measure_values(question: _Question) -> Metrics:
+    from napari_mmssl.inference.case_prediction import load_case_predictor
+
+    predictor = question.to(load_case_predictor)
+    said: dict[str, list[dict[str, Any]]] = {}
+    for _, name, cut in question.each():
+        said.setdefault(name, []).append(predictor.predict(cut))
+    rows = [case.clinical for case in question.cases]
+    return {name: predictor.task.metrics(answers, rows) for name, answers in said.items()}
 
 
 def _dice_means(by_region: Mapping[str, list[float]]) -> dict[str, float | None]:
@@ -139,34 +173,7 @@ def _dice_means(by_region: Mapping[str, list[float]]) -> dict[str, float | None]
     return {"dice": float(np.mean(defined)) if defined else None} | {f"dice {k}": v for k, v in means.items()}
 
 
-def _measure_values(
-    weights: Path,
-    task: Task[Any],
-    cases: Sequence[Case],
-    chosen: Sequence[tuple[str, ...]],
-    missing: str,
-    device: str,
-    progress: Progress,
-) -> dict[str, dict[str, float | None]]:
-    from napari_mmssl.inference.case_prediction import load_case_predictor
-    from napari_mmssl.inference.missing import missing_from
-    from napari_mmssl.training.device import choose_device
-
-    predictor = replace(load_case_predictor(weights, choose_device(device)), missing=missing_from(missing, weights))
-    rows = [case.clinical for case in cases]
-    told, done = {}, 0
-    for names in chosen:
-        said = []
-        for case in cases:
-            progress(done, len(cases) * len(chosen))
-            said.append(predictor.predict(case.only(names)))
-            done += 1
-        told["+".join(names)] = predictor.task.metrics(said, rows)
-    progress(done, done)
-    return told
-
-
-def _summary(task: Task[Any], told: dict[str, dict[str, float | None]], n: int, missing: str) -> dict[str, Any]:
+def _summary(task: Task[Any], told: Metrics, n: int, missing: str) -> dict[str, Any]:
     metric = {"segmentation": "dice", "survival": "c_index"}.get(task.settings.name, "auc")
     values = {name: metrics.get(metric) for name, metrics in told.items()}
     defined = {name: value for name, value in values.items() if value is not None}
