@@ -9,7 +9,7 @@ from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import MmsslError, ReadError
 from napari_mmssl.tasks.convention_choice import choose
 from napari_mmssl.tasks.label_convention import one_per_value
-from napari_mmssl.viewer.layers.layer_data import LayerTuple, image_layer, labels_layer, values_in
+from napari_mmssl.viewer.layers.layer_data import LayerTuple, centre_of_labels, image_layer, labels_layer, values_in
 from napari_mmssl.viewer.layers.placing import NOTABLE_TILT_DEG
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.header import Header
@@ -33,11 +33,15 @@ _LABEL_WORDS = ("seg", "label", "mask", "lesion", "truth", "gt", "annotation", "
 
 @dataclass(frozen=True)
 class Opened:
-    """Layers of one case or file, and what a person should know about them, one sentence each."""
+    """Layers of one case or file, what a person should know about them, one sentence each, and where to look.
+
+    ``centre`` is where napari draws the middle of the labels; ``None`` if there are none.
+    """
 
     layers: tuple[LayerTuple, ...]
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    centre: tuple[float, ...] | None = None
 
 
 def read_case(case: Case, layout: str = "", label_names: Mapping[int, str] | None = None) -> Opened:
@@ -54,7 +58,7 @@ def read_case(case: Case, layout: str = "", label_names: Mapping[int, str] | Non
     label_names
         What the cohort itself says that the values mean.
     """
-    layers, problems, grids = [], [], {}
+    layers, problems, grids, centre = [], [], {}, None
     for name, scan in case.modalities.items():
         try:
             volume = read_scan(scan)
@@ -69,9 +73,10 @@ def read_case(case: Case, layout: str = "", label_names: Mapping[int, str] | Non
         try:
             labels = with_known_classes(read_label(case.label), layout, case, label_names)
             layers.append(labels_layer(labels, f"label · {case.id}", path=case.label.path, case=case.id))
+            centre = centre_of_labels(layers[-1])
         except MmsslError as error:
             problems.append(str(error))
-    return Opened(tuple(layers), (*tilt_notes(grids), *apart_notes(grids)), tuple(problems))
+    return Opened(tuple(layers), (*tilt_notes(grids), *apart_notes(grids)), tuple(problems), centre)
 
 
 def read_file(path: Path) -> Opened:

@@ -7,7 +7,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_mmssl.cohorts.modalities import MODALITIES
-from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, centre_of_labels
 from napari_mmssl.viewer.layers.orientation_letters import prepare_camera
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.writers import COPY_ROLE
@@ -65,8 +65,9 @@ class CaseView:
 
     def go_to_labels(self, layer: Labels) -> None:
         """Show the slices with most labels of ``layer``; nothing happens if it has none."""
-        here = np.array(self._viewer.dims.point[-3:])
-        self._go_to(_centre_of_labels(layer, here))
+        centre = centre_of_labels(layer.as_layer_data_tuple())
+        if centre is not None:
+            self._go_to(centre)
 
     def remove_roles(self, roles: Iterable[str]) -> None:
         """Remove our layers of these roles."""
@@ -197,13 +198,9 @@ class CaseView:
             self._viewer.reset_view()
         # The middle of one scan, since the middle of several may lie between them.
         first = next((layer for layer in shown if isinstance(layer, Image)), shown[0])
-        centre = first.extent.world[:, -3:].mean(axis=0)
-        for layer in shown:
-            if isinstance(layer, Labels):
-                centre = _centre_of_labels(layer, centre)
-        self._go_to(centre)
+        self._go_to(opened.centre or first.extent.world[:, -3:].mean(axis=0))
 
-    def _go_to(self, point: np.ndarray) -> None:
+    def _go_to(self, point: Sequence[float]) -> None:
         first = self._viewer.dims.ndim - 3
         self._viewer.dims.set_point(range(first, first + 3), point)
 
@@ -229,13 +226,16 @@ def _replace(layer: Layer, data: np.ndarray, state: dict[str, Any]) -> None:
         # Each is an event that makes napari slice again.
         if tuple(getattr(layer, name)) != state[name]:
             setattr(layer, name, state[name])
-    layer.metadata = state["metadata"]
+    before, layer.metadata = layer.metadata.get(METADATA_KEY), state["metadata"]
     layer.name = state["name"]
     if isinstance(layer, Image):
         low, high = state["contrast_limits"]
         layer.contrast_limits_range = (low - (high - low) / 2, high + (high - low))
         layer.contrast_limits = (low, high)
-    elif "colormap" in state:
+    elif "colormap" in state and not (
+        # A new colour map makes napari colour every slice anew, for the classes that nearly all cases share.
+        isinstance(before, Origin) and before.classes == state["metadata"][METADATA_KEY].classes
+    ):
         layer.colormap = state["colormap"]
         layer.features = state["features"]
 
@@ -245,16 +245,6 @@ def _extent(layers: Iterable[Layer]) -> np.ndarray | None:
     if not extents:
         return None
     return np.array([np.min([e[0] for e in extents], axis=0), np.max([e[1] for e in extents], axis=0)])
-
-
-def _centre_of_labels(layer: Labels, otherwise: np.ndarray) -> np.ndarray:
-    """Return the world position of the slice with most labels, along each axis."""
-    painted = np.asarray(layer.data) != 0
-    if not painted.any():
-        return otherwise
-    counts = [painted.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
-    index = np.array([int(count.argmax()) for count in counts])
-    return np.asarray(index * np.array(layer.scale) + np.array(layer.translate))
 
 
 def _rank(role: str | None) -> int:

@@ -123,6 +123,17 @@ def values_in(array: np.ndarray) -> list[int]:
     return [int(value) for value in np.unique(array)]
 
 
+def centre_of_labels(layer_tuple: LayerTuple) -> tuple[float, ...] | None:
+    """Return where the slices with most labels of a labels layer cross, as napari draws it; ``None`` if it is empty."""
+    data, state, _ = layer_tuple
+    painted = data != 0
+    counts = [np.count_nonzero(painted, axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+    if not counts[0].any():
+        return None
+    places = zip(counts, state["scale"], state["translate"], strict=True)
+    return tuple(float(count.argmax() * scale + start) for count, scale, start in places)
+
+
 def class_table(classes: Iterable[LabelClass]) -> dict[str, list[Any]]:
     """Return the columns from which napari names the class under the cursor."""
     classes = tuple(classes)
