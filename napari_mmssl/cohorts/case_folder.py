@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,23 +74,22 @@ def own_name(folder: Path) -> str:
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
-def case_folders(root: Path) -> list[tuple[str, Path, list[Path]]]:
-    """Return the folders that hold image files, as ``(group, folder, image files)``.
+def case_folders(root: Path) -> Iterator[tuple[str, Path, list[Path]]]:
+    """Yield the folders that hold image files, as ``(group, folder, image files)``.
 
     ``root`` itself if it holds some; otherwise the folders in it and, where those hold none, the folders one level
     further down (``HGG/<case>``, ``<site>/<case>``, ``<person>/<visit>``), with the folder between as their group.
     """
     images = images_in(root)
     if images:
-        return [("", root, images)]
-    found = []
+        yield "", root, images
+        return
     for folder in folders_in(root):
         images = images_in(folder)
         if images:
-            found.append(("", folder, images))
+            yield "", folder, images
         else:
-            found += [(folder.name, below, inside) for below in folders_in(folder) if (inside := images_in(below))]
-    return found
+            yield from ((folder.name, below, inside) for below in folders_in(folder) if (inside := images_in(below)))
 
 
 def read_case_folder(folder: Path, group: str, images: Sequence[Path]) -> FoundCase:

@@ -1,6 +1,5 @@
 """Find the cohort that a folder or file holds: recognise the layout, read the headers, add the tables."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from napari_mmssl.cohorts.names import with_one_subject
 from napari_mmssl.cohorts.phantom_mark import PHANTOM_MARK, phantom_finding, read_phantom_note
 from napari_mmssl.errors import LayoutError, MmsslError
 from napari_mmssl.volumes.dicom_series import holds_dicom
+from napari_mmssl.volumes.geometry import Geometry, Shape
 from napari_mmssl.volumes.image_files import Header, NotAVolumeError, read_header
 
 #: Told how many of how many cases are done.
 Progress = Callable[[int, int], None]
+_MOST_GRIDS = 64
 
 
 def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
@@ -43,13 +44,18 @@ def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
     """
     name, recognised = recognise(path)
     found_cases = with_safe_ids(recognised.cases)
+    aliases = {found.id: found.aliases for found in found_cases if found.aliases}
+    recognised = replace(recognised, cases=())
     cases, n_cases = [], len(found_cases)
-    for n, found in enumerate(found_cases, start=1):
-        cases.append(_build_case(found, forgiving=name != "single_file"))
+    grids = _Grids()
+    # Of ten thousand cases nothing is held twice: each one found goes as its headers come.
+    found_cases.reverse()
+    while found_cases:
+        cases.append(_build_case(found_cases.pop(), grids, forgiving=name != "single_file"))
         if progress is not None:
-            progress(n, n_cases)
+            progress(len(cases), n_cases)
     # A manifest holds what its tables said when it was written, and what a person corrected since.
-    cases, table_reasons = (cases, []) if name == "manifest" else _with_clinical(path, cases, recognised, found_cases)
+    cases, table_reasons = (cases, []) if name == "manifest" else _with_clinical(path, cases, recognised, aliases)
     cases = _with_phantom_note(path, cases)
     cases, name_reasons = with_one_subject(cases, _cohort_folders(path, cases))
     reasons = (*recognised.reasons, *table_reasons, *name_reasons)
@@ -81,25 +87,38 @@ def recognise(path: Path) -> tuple[str, Recognised]:
     return name, best
 
 
-def _build_case(found: FoundCase, *, forgiving: bool) -> Case:
+class _Grids:
+    """Hands out one object for equal grids of the last files, as the modalities of a case mostly have."""
+
+    def __init__(self) -> None:
+        self._met: dict[tuple[Shape, bytes], Geometry] = {}
+
+    def shared(self, geometry: Geometry) -> Geometry:
+        if len(self._met) > _MOST_GRIDS:
+            self._met.clear()
+        return self._met.setdefault((geometry.shape, geometry.affine.tobytes()), geometry)
+
+
+def _build_case(found: FoundCase, grids: _Grids, *, forgiving: bool) -> Case:
     findings = list(found.findings)
     modalities = {}
     for name in in_order(found.modalities):
-        scan = _open_scan(name, found.modalities[name], findings, forgiving=forgiving)
+        scan = _open_scan(name, found.modalities[name], findings, grids, forgiving=forgiving)
         if scan is not None:
             modalities[name] = scan
     label = None
     if found.label is not None:
-        label = _open_scan("label map", found.label, findings, forgiving=forgiving)
+        label = _open_scan("label map", found.label, findings, grids, forgiving=forgiving)
     clinical, findings_once = dict(found.clinical), tuple(dict.fromkeys(findings))
     return Case(found.id, found.subject, modalities, label, clinical, findings_once, found.session)
 
 
-def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving: bool) -> ScanFile | None:
+def _open_scan(
+    name: str, file: FoundFile, findings: list[Finding], grids: _Grids, *, forgiving: bool
+) -> ScanFile | None:
     """Return ``file`` with what its header says, or ``None`` and one more finding."""
-    why = sys.intern(file.why)  # thousands of cases share a few reasons
     if file.geometry is not None:
-        return ScanFile(file.path, file.geometry, file.channel, file.series_uid, why=why, coding=file.coding)
+        return ScanFile(file.path, file.geometry, file.channel, file.series_uid, why=file.why, coding=file.coding)
     try:
         header = read_header(file.path)
         problem = _channel_problem(name, file, header)
@@ -119,12 +138,12 @@ def _open_scan(name: str, file: FoundFile, findings: list[Finding], *, forgiving
         return None
     channel = None if header.channels is None else file.channel
     return ScanFile(
-        file.path,
-        header.geometry,
+        Path(file.path),  # without what the one that was opened remembers of its spelling
+        grids.shared(header.geometry),
         channel,
         synthetic=header.synthetic,
         passed_gate=header.passed_gate,
-        why=why,
+        why=file.why,
     )
 
 
@@ -143,10 +162,10 @@ def _channel_problem(name: str, file: FoundFile, header: Header) -> Finding | No
 
 
 def _with_clinical(
-    path: Path, cases: list[Case], recognised: Recognised, found_cases: list[FoundCase]
+    path: Path, cases: list[Case], recognised: Recognised, aliases: dict[str, tuple[str, ...]]
 ) -> tuple[list[Case], list[str]]:
     folders = (*_cohort_folders(path, cases), *recognised.tables)
-    values, reasons = read_clinical(folders, cases, {found.id: found.aliases for found in found_cases})
+    values, reasons = read_clinical(folders, cases, aliases)
     return [replace(case, clinical={**values.get(case.id, {}), **case.clinical}) for case in cases], reasons
 
 

@@ -1,6 +1,7 @@
 """What a layout makes of a folder from names alone, before any header is read."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from napari_mmssl.cohorts.case import Finding
 from napari_mmssl.volumes.geometry import Geometry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundFile:
     """A file that is taken for a volume or label map; ``channel`` is its place in a 4-D file.
 
@@ -27,8 +28,12 @@ class FoundFile:
     why: str = ""
     coding: str = ""
 
+    def __post_init__(self) -> None:
+        # Thousands of files share a few reasons.
+        object.__setattr__(self, "why", sys.intern(self.why))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class FoundCase:
     """One case as its files are named.
 

@@ -42,7 +42,7 @@ def brats(root: Path) -> Recognised | None:
     """Recognise folders of which at least half are called, and hold files called, as BraTS does."""
     if root.is_file():
         return None
-    folders = case_folders(unwrapped(root, _holds_cases) or root)
+    folders = list(case_folders(unwrapped(root, _holds_cases) or root))
     spellings = [_spelling(own_name(folder), images) for _, folder, images in folders]
     met = [spelling for spelling in spellings if spelling]
     if not met or len(met) < len(folders) / 2:

@@ -14,12 +14,14 @@ def folder_per_case(root: Path) -> Recognised | None:
     """Recognise folders of which at least half hold a file named after a modality."""
     if root.is_file():
         return None
-    folders = case_folders(root)
-    cases = tuple(read_case_folder(folder, group, images) for group, folder, images in folders)
+    folders, cases = [], []
+    for group, folder, images in case_folders(root):
+        folders.append(folder)
+        cases.append(read_case_folder(folder, group, images))
     known = [case for case in cases if case.modalities]
     if not known or len(known) < len(cases) / 2:
         return None
-    return Recognised(SPECIFICITY, tuple(_reasons(root, [folder for _, folder, _ in folders], len(known))), cases)
+    return Recognised(SPECIFICITY, tuple(_reasons(root, folders, len(known))), tuple(cases))
 
 
 def _reasons(root: Path, folders: list[Path], n_known: int) -> list[str]:
