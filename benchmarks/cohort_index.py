@@ -1,6 +1,6 @@
 """Time and memory of finding a cohort from headers, beside SimpleITK reading the information of the same files.
 
-    python benchmarks/cohort_index.py [--cases 10 100 1000]
+    python benchmarks/cohort_index.py [--cases 10 100 1000 10000]
 
 A made-up tree of small files, four modalities a case. Ours also recognises the layout, sorts files by their names and
 checks each file's length; wanted is at most 1.3 of the time. Time is what the processor spent, memory the peak above
