@@ -51,6 +51,8 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 #: Endings of the files that can be written.
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+_CLASSES = ".labels.json"
+_USUAL = ".nii.gz"
 
 
 def is_image(path: Path) -> bool:
@@ -75,8 +77,17 @@ def split_name(path: Path) -> tuple[str, str]:
 
 
 def classes_file(path: Path) -> Path:
-    """Return where the names and colours of the classes of the label map ``path`` lie."""
-    return path.with_name(f"{stem(path)}.labels.json")
+    """Return where the names and colours of the classes of the label map ``path`` lie, or would.
+
+    ``a.labels.json`` is of ``a.nii.gz``; other endings keep theirs (``a.mha.labels.json``), so that files of one stem
+    share nothing. Without a file of its own, ``a.mha`` has ``a.labels.json`` if no ``a.nii.gz`` does.
+    """
+    name, ending = split_name(path)
+    usual, own = path.with_name(f"{name}{_CLASSES}"), path.with_name(f"{path.name}{_CLASSES}")
+    if ending.lower() == _USUAL:
+        return usual
+    is_usual = usual.exists() and not own.exists() and not path.with_name(f"{name}{_USUAL}").exists()
+    return usual if is_usual else own
 
 
 def check_writable_name(path: Path) -> None:
@@ -132,7 +143,7 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
 
 
 def read_label_map(path: Path, channel: int | None = None) -> LabelMap:
-    """Read a label map, with the names and colours of its classes from the file itself or ``<stem>.labels.json``.
+    """Read a label map, with the names and colours of its classes from the file itself or :func:`classes_file`.
 
     Float files are taken when every voxel holds a whole number.
 
@@ -217,7 +228,7 @@ def write_volumes(path: Path, volumes: Sequence[Volume], description: str = "") 
 
 
 def write_label_map(path: Path, label_map: LabelMap, description: str = "") -> None:
-    """Write ``label_map`` in the smallest whole-number type; its classes into the file, or ``<stem>.labels.json``.
+    """Write ``label_map`` in the smallest whole-number type; its classes into the file, or :func:`classes_file`.
 
     NRRD holds them itself, in the keys of 3D Slicer.
 

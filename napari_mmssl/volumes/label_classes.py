@@ -25,7 +25,7 @@ def colour(n: int) -> str:
 
 
 def read_classes(path: Path) -> tuple[LabelClass, ...]:
-    """Read the classes from ``path`` (``<stem>.labels.json``); empty if there is no such file.
+    """Read the classes from ``path`` (``<name>.labels.json``); empty if there is no such file.
 
     Raises
     ------

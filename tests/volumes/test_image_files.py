@@ -277,7 +277,7 @@ def test_label_maps_are_written_in_the_smallest_type_with_their_classes(tmp_path
     np.testing.assert_array_equal(again.array, array)
     assert read_header(path).dtype == wanted
     assert again.classes == classes
-    beside = tmp_path / "seg.labels.json"
+    beside = classes_file(path)
     if suffix == ".nrrd":
         # The file says it itself, in Slicer's words.
         assert not beside.exists()
@@ -294,6 +294,25 @@ def test_writing_a_label_map_without_classes_removes_the_names_of_an_earlier_one
     write_label_map(tmp_path / "seg.nii", LabelMap(labels, geometry, (LabelClass(1, "liver", "#ff0000"),)))
     write_label_map(tmp_path / "seg.nii", LabelMap(labels, geometry))
     assert read_label_map(tmp_path / "seg.nii").classes == ()
+
+
+def test_label_maps_of_one_stem_share_no_names(tmp_path):
+    labels, geometry = np.ones((2, 2, 2), np.uint8), Geometry((2, 2, 2), np.eye(4))
+    names = {".nii.gz": "liver", ".mha": "spleen", ".nii": "kidney"}
+    for ending, name in names.items():
+        write_label_map(tmp_path / f"a{ending}", LabelMap(labels, geometry, (LabelClass(1, name, "#ff0000"),)))
+    assert {end: read_label_map(tmp_path / f"a{end}").classes[0].name for end in names} == names
+    write_label_map(tmp_path / "a.mha", LabelMap(labels, geometry))
+    assert [read_label_map(tmp_path / f"a{end}").classes != () for end in names] == [True, False, True]
+
+
+def test_names_beside_a_file_of_another_format_are_its_own_unless_a_nifti_has_them(tmp_path):
+    labels = LabelMap(np.ones((2, 2, 2), np.uint8), Geometry((2, 2, 2), np.eye(4)))
+    write_label_map(tmp_path / "a.mha", labels)
+    (tmp_path / "a.labels.json").write_text('{"classes": [{"value": 1, "name": "liver", "colour": "#ff0000"}]}')
+    assert read_label_map(tmp_path / "a.mha").classes[0].name == "liver"
+    (tmp_path / "a.nii.gz").touch()
+    assert read_label_map(tmp_path / "a.mha").classes == ()
 
 
 @pytest.mark.parametrize(
