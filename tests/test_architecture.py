@@ -29,6 +29,7 @@ LOWER = {
     "tasks.region_table": "cohorts",
     "tasks.convention_choice": "cohorts",
     "tasks.partial_labels": "cohorts",
+    "training.weights_archives": "networks",
     "training.weights_cards": "networks",
     "training.weights_files": "networks",
     "training.template_files": "networks",
@@ -47,6 +48,7 @@ LIGHT = (
     "tasks",
     "training.run_folder",
     "training.settings",
+    "training.weights_archives",
     "training.weights_cards",
 )
 MODULES = {

@@ -23,6 +23,7 @@ COMMANDS = (
     "compare",
     "synthesize",
     "convert",
+    "export",
     "preview",
     "runs",
     "sample",

@@ -105,7 +105,8 @@ class WindowAttention(nn.Module):
             return bias
         # (windows, 1, T, T), the same for every map of the batch.
         kept_apart = barred.to(places.device, places.dtype).unsqueeze(1) * _NEVER
-        return (bias + kept_apart).repeat(len(places), 1, 1, 1)
+        # shape, not len: a program exported for any number of maps must not take this one for a constant.
+        return (bias + kept_apart).repeat(places.shape[0], 1, 1, 1)
 
 
 def to_windows(places: Tensor, window: Shape) -> Tensor:

@@ -75,19 +75,29 @@ class FusedEncoder(Encoder):
         if present is None:
             present = torch.ones(samples, modalities, dtype=torch.bool, device=patch.device)
         present = present.to(patch.device)
-        # Only what is there is encoded: a case with two of four modalities costs half.
-        alone = self.single(patch[present].unsqueeze(1))
-        sample, modality = torch.nonzero(present, as_tuple=True)
-        return [self._fuse(level, features, sample, modality, samples) for level, features in enumerate(alone)]
+        if torch.compiler.is_exporting():
+            # An exported program cannot leave anything out: what is absent is encoded too, and weighs nothing.
+            everywhere = torch.arange(samples * modalities, device=patch.device)
+            sample, modality = everywhere // modalities, everywhere % modalities
+            alone, there = self.single(patch.flatten(0, 1).unsqueeze(1)), present.flatten().to(patch)
+        else:
+            # Only what is there is encoded: a case with two of four modalities costs half.
+            sample, modality = torch.nonzero(present, as_tuple=True)
+            alone, there = self.single(patch[present].unsqueeze(1)), None
+        return [self._fuse(level, features, sample, modality, samples, there) for level, features in enumerate(alone)]
 
-    def _fuse(self, level: int, features: Tensor, sample: Tensor, modality: Tensor, samples: int) -> Tensor:
-        """Return the weighted mean over the modalities of each sample; ``features`` is ``(n present, C, d, h, w)``."""
+    def _fuse(
+        self, level: int, features: Tensor, sample: Tensor, modality: Tensor, samples: int, there: Tensor | None
+    ) -> Tensor:
+        """Return the weighted mean over the modalities of each sample; ``features`` is ``(n encoded, C, d, h, w)``."""
         if self.gates:
             shift = self.identity[level][modality][:, :, None, None, None]
             # Gates of a few tens at most: exp is safe without subtracting the largest of each sample.
             weight = self.gates[level](features + shift).float().clamp(-20, 20).exp().to(features.dtype)
         else:
             weight = torch.ones_like(features[:, :1])
+        if there is not None:
+            weight = weight * there[:, None, None, None, None]
         total = features.new_zeros(samples, *features.shape[1:]).index_add(0, sample, features * weight)
         weights = weight.new_zeros(samples, *weight.shape[1:]).index_add(0, sample, weight)
         fused: Tensor = total / weights

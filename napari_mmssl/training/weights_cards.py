@@ -6,6 +6,7 @@ from typing import Any
 
 from napari_mmssl.atomic import write_json
 from napari_mmssl.errors import CheckpointError
+from napari_mmssl.training.weights_archives import unpacked
 
 CARD_FORMAT = 1
 
@@ -16,19 +17,23 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
 
 
 def weights_folder(path: Path) -> Path:
-    """Return where the weights of ``path`` lie: a run folder's ``weights``, or the folder itself.
+    """Return where the weights of ``path`` lie: a run folder's ``weights``, the folder itself, or a file unpacked.
 
     Raises
     ------
     CheckpointError
-        If neither holds a card.
+        If neither folder holds a card, or the file is not what ``mmssl export`` writes.
     """
+    if path.is_file():
+        return unpacked(path)
     for folder in (path / "weights", path):
         if (folder / "card.json").is_file():
             return folder
     if (path / "status.json").is_file():
         raise CheckpointError(f"the run '{path}' has no weights yet; let it finish, or stop and keep it")
-    raise CheckpointError(f"no weights in '{path}': a run folder, or a folder with card.json, is wanted")
+    raise CheckpointError(
+        f"no weights in '{path}': a run folder, a folder with card.json, or a file that mmssl export wrote is wanted"
+    )
 
 
 def read_card(path: Path) -> dict[str, Any]:
