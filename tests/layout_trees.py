@@ -147,3 +147,17 @@ def manifest(root, write, rng):
         "b,p,2,modality,t2,../elsewhere/4d.nii.gz,2,,,361,no",
     )
     return root / "lists/mine.csv"
+
+
+@tree(
+    "aligned",
+    {"p_1": "t1 mysequence LABEL", "p_2": "t1", "new": "flair"},
+    subjects=2,
+    clinical={"p_1": {"age_years": 50.0, "survival_days": 361, "survival_observed": False}},
+)
+def aligned(root, write, rng):
+    files(root, "p_1/{t1,mysequence,seg}.nii.gz p_2/t1.nii.gz new/flair.nii.gz", write)
+    clinical = {"age_years": 50.0, "survival_days": 361, "survival_observed": False}
+    first = {"subject": "anna", "session": "1", "clinical": clinical, "files": {"t1": {}, "mysequence": {}}}
+    second = {"subject": "anna", "session": "2", "clinical": {}, "files": {"t1": {}}}
+    text(root / "align.json", json.dumps({"format": 1, "to": "t1", "cases": {"p_1": first, "p_2": second}}))

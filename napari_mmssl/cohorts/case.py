@@ -106,6 +106,8 @@ class Cohort:
         Sorted by id.
     label_names
         What the cohort itself says that the values of its label maps mean; empty if it says nothing.
+    label_coding
+        Name of the known coding that they are in, where the cohort says so.
     """
 
     root: Path
@@ -113,6 +115,7 @@ class Cohort:
     reasons: tuple[str, ...]
     cases: tuple[Case, ...]
     label_names: dict[int, str] = field(default_factory=dict)
+    label_coding: str = ""
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -59,7 +59,8 @@ def find_cohort(path: Path, progress: Progress | None = None) -> Cohort:
     cases = _with_phantom_note(path, cases)
     cases, name_reasons = with_one_subject(cases, _cohort_folders(path, cases))
     reasons = (*recognised.reasons, *table_reasons, *name_reasons)
-    return Cohort(path, name, reasons, tuple(sorted(cases, key=lambda case: case.id)), dict(recognised.label_names))
+    cases.sort(key=lambda case: case.id)
+    return Cohort(path, name, reasons, tuple(cases), dict(recognised.label_names), recognised.label_coding)
 
 
 def recognise(path: Path) -> tuple[str, Recognised]:

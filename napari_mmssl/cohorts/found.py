@@ -86,6 +86,8 @@ class Recognised:
         Folders in which clinical tables may lie besides the one that was asked for.
     label_names
         What the values of the label maps mean, where the cohort says so.
+    label_coding
+        Name of the known coding that they are in, where the cohort says so.
     """
 
     specificity: int
@@ -93,6 +95,7 @@ class Recognised:
     cases: tuple[FoundCase, ...]
     tables: tuple[Path, ...] = ()
     label_names: Mapping[int, str] = field(default_factory=dict)
+    label_coding: str = ""
 
 
 #: Endings of case names that number a visit: BIDS, BraTS 2023, BraTS 2017-2019, UPENN-GBM, UCSF-PDGM.

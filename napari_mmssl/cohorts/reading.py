@@ -5,7 +5,8 @@ from dataclasses import replace
 from napari_mmssl.cohorts.case import ScanFile
 from napari_mmssl.errors import GeometryError
 from napari_mmssl.volumes.dicom_series import read_series
-from napari_mmssl.volumes.image_files import read_label_map, read_volume
+from napari_mmssl.volumes.image_files import classes_file, read_header, read_label_map, read_volume
+from napari_mmssl.volumes.label_classes import read_classes
 from napari_mmssl.volumes.mask_stack import read_mask_stack
 from napari_mmssl.volumes.reindex import reindexed
 from napari_mmssl.volumes.volume import LabelMap, Volume
@@ -25,6 +26,19 @@ def read_scan(scan: ScanFile) -> Volume:
         return read_series(scan.path, scan.series_uid, scan.channel)
     volume = read_volume(scan.path, scan.channel)
     return replace(volume, synthetic=volume.synthetic or scan.synthetic)
+
+
+def label_names_in(scan: ScanFile) -> dict[int, str]:
+    """Return what the file of a label map, or the one beside it, calls its values; no voxel is read.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read.
+    """
+    if scan.coding or scan.path.is_dir():
+        return {}
+    return {one.value: one.name for one in read_header(scan.path).classes or read_classes(classes_file(scan.path))}
 
 
 def read_label(scan: ScanFile) -> LabelMap:

@@ -26,7 +26,7 @@ _SPELLING_2023 = ("-t1n", "-t1c", "-t2w", "-t2f")
 def choose_for(cohort: Cohort, values_by_case: Mapping[str, Collection[int]]) -> tuple[LabelConvention, str]:
     """Return the coding of ``cohort``'s label maps, and why; see :func:`choose`."""
     names = {stem(scan.path) for case in cohort.cases for scan in case.modalities.values()}
-    return choose(values_by_case, cohort.layout, cohort.modalities, names, cohort.label_names)
+    return choose(values_by_case, cohort.layout, cohort.modalities, names, cohort.label_names, cohort.label_coding)
 
 
 def choose(
@@ -35,6 +35,7 @@ def choose(
     modalities: Collection[str] = (),
     file_names: Collection[str] = (),
     label_names: Mapping[int, str] | None = None,
+    label_coding: str = "",
 ) -> tuple[LabelConvention, str]:
     """Return the coding that the label maps of a cohort are written in, and why.
 
@@ -51,6 +52,8 @@ def choose(
         Names of its scans without their endings: BraTS changed its spelling together with its coding.
     label_names
         What the cohort itself says that its values mean.
+    label_coding
+        Which known coding the cohort itself says that it is in; the empty string if it says nothing.
 
     Raises
     ------
@@ -62,6 +65,8 @@ def choose(
     if not values:
         raise ConfigError("no case of this cohort has a label above 0, so there is nothing to learn from")
     held = f"the label maps hold {listed(values)}"
+    if label_coding in READY and values <= set(READY[label_coding].claimed):
+        return READY[label_coding], f"{held}, and the cohort says that they are coded as {label_coding}"
     if values == {1} and not label_names:
         return LESION, f"{held} only: label above 0 is the lesion"
     later = _brats_since_2023(values, file_names)

@@ -4,8 +4,9 @@ The same tumour is written 1, 2, 4 by one cohort, 1, 2, 3 with another meaning b
 by a third. A :class:`LabelConvention` turns each into classes a network counts from 0, and back.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -116,6 +117,21 @@ class LabelConvention:
         """Return the class indices that make up ``region``, ascending."""
         return tuple(i for i, one in enumerate(self.classes, start=1) if one.value in self.regions[region])
 
+    def called(self, names: Mapping[int, str]) -> "LabelConvention":
+        """Return this convention with ``names`` for the classes that go by their value alone.
+
+        A name that several values have gets the value behind it: scores are told by name.
+        """
+        met = Counter(names.get(one.value, one.name) for one in self.classes)
+
+        def name(one: LabelClass) -> str:
+            if one.name != _unnamed(one.value) or one.value not in names:
+                return one.name
+            said = names[one.value]
+            return said if met[said] == 1 else f"{said} ({one.value})"
+
+        return replace(self, classes=tuple(LabelClass(one.value, name(one), one.colour) for one in self.classes))
+
     def as_table(self) -> dict[str, Any]:
         """Return this convention as plain tables for JSON or TOML; the inverse is :func:`read_table`."""
         return {
@@ -199,8 +215,8 @@ READY = {
 }
 
 
-def named(name: str, values: Collection[int] = ()) -> LabelConvention:
-    """Return the ready coding ``name``; ``"values"`` makes one class of each of ``values`` (:func:`one_per_value`).
+def named(name: str, values: Collection[int] = (), names: Mapping[int, str] | None = None) -> LabelConvention:
+    """Return the ready coding ``name``; ``"values"`` makes a class of each value, called by ``names``, if it has one.
 
     Raises
     ------
@@ -208,7 +224,7 @@ def named(name: str, values: Collection[int] = ()) -> LabelConvention:
         If there is no such coding; the message names the near ones.
     """
     if name == "values":
-        return one_per_value(values)
+        return one_per_value(values, names)
     if name not in READY:
         raise ConfigError(unknown_name("label coding", name, [*READY, "values"]))
     return READY[name]
@@ -227,9 +243,12 @@ def one_per_value(values: Collection[int], names: Mapping[int, str] | None = Non
     found = sorted({int(value) for value in values if value > 0})
     if not 0 < len(found) < 256:
         raise ConfigError(f"a label coding has 1 to 255 values above 0, here are {len(found)}")
-    said = names or {}
-    classes = {value: (said.get(value, f"label {value}"), colour(n)) for n, value in enumerate(found)}
-    return _ready("values", classes, {"any label": tuple(found)})
+    classes = {value: (_unnamed(value), colour(n)) for n, value in enumerate(found)}
+    return _ready("values", classes, {"any label": tuple(found)}).called(names or {})
+
+
+def _unnamed(value: int) -> str:
+    return f"label {value}"
 
 
 def read_table(table: Mapping[str, Any]) -> LabelConvention:

@@ -163,4 +163,5 @@ def label_convention(
         return from_table(settings.regions), "the table [task.regions] says so"
     if settings.convention == "auto":
         return choose_for(cohort, values_by_case)
-    return named(settings.convention, {value for met in values_by_case.values() for value in met}), "it was asked for"
+    values = {value for met in values_by_case.values() for value in met}
+    return named(settings.convention, values, cohort.label_names), "it was asked for"

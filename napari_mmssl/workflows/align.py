@@ -1,7 +1,8 @@
 """Make the modalities of a cohort fit, and bring results back to where each scan lies.
 
 What is written is a cohort of its own, ``<case>/<modality>.nii.gz`` and ``seg.nii.gz``, with ``align.json``: source,
-hash, movement and likeness before and after for each file. The sources are only read.
+hash, movement and likeness before and after for each file, and what the cohort says of its people and label values. The
+sources are only read.
 """
 
 import hashlib
@@ -16,11 +17,13 @@ from napari_mmssl import __version__
 from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.layouts.aligned import RECORD
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import ConfigError, MmsslError, WriteError
 from napari_mmssl.pictures import Picture, PictureItem, write_picture
 from napari_mmssl.registry import unknown_name
+from napari_mmssl.tasks.conventions import choose_for
 from napari_mmssl.volumes.foreground import find_foreground
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import read_header, read_volume, write_label_map, write_volume
@@ -33,10 +36,8 @@ from napari_mmssl.volumes.registration import (
     write_transform,
 )
 from napari_mmssl.volumes.resample import resample, resample_labels
-from napari_mmssl.volumes.volume import Volume
+from napari_mmssl.volumes.volume import LabelMap, Volume
 
-#: File in an aligned cohort that says how each file came about.
-RECORD = "align.json"
 FORMAT = 1
 _PICTURED = 96
 
@@ -143,11 +144,17 @@ def align(
         "to": to,
         "method": method,
         "parameters": parameters() if method != "resample" else {},
+        "label_names": {str(value): name for value, name in cohort.label_names.items()},
+        "label_coding": cohort.label_coding,
         "cases": {},
     }
+    values: dict[str, list[int]] = {}
     for n, case in enumerate(chosen, start=1):
         fitted = fit_case(case, to, method, template)
-        record["cases"][case.id] = _write_case(fitted, out)
+        record["cases"][case.id], label_map = _write_case(fitted, out)
+        if label_map is not None:
+            values[case.id] = np.unique(label_map.array).tolist()
+            record["label_coding"] = _coding(cohort, values)
         # After each case, so that a broken scan at the end loses nothing.
         write_json(out / RECORD, record)
         notes += _notes(fitted, method)
@@ -212,7 +219,16 @@ def _asked(cohort: Cohort, case_ids: Collection[str]) -> list[Case]:
     return [case for case in cohort.cases if not case_ids or case.id in case_ids]
 
 
-def _write_case(fitted: FittedCase, out: Path) -> dict[str, Any]:
+def _coding(cohort: Cohort, values: dict[str, list[int]]) -> str:
+    """Return the known coding of the label maps: it may show in names of files that only the source has."""
+    try:
+        coding = choose_for(cohort, values)[0].name
+    except ConfigError:
+        return ""
+    return "" if coding in ("lesion", "values") else coding
+
+
+def _write_case(fitted: FittedCase, out: Path) -> tuple[dict[str, Any], LabelMap | None]:
     case, folder = fitted.case, out / fitted.case.id
     _make(folder, out / "transforms" / case.id, out / "pictures" / case.id)
     files: dict[str, Any] = {}
@@ -235,13 +251,21 @@ def _write_case(fitted: FittedCase, out: Path) -> dict[str, Any]:
             "after": one.registration.after,
             "moved_mm": round(one.registration.moved_mm, 3),
         }
-    entry = {"reference": fitted.reference, "grid": _grid_json(fitted.grid), "files": files}
-    if case.label is not None:
-        entry["label"] = _write_label(fitted, case.label, folder)
-    return entry
+    entry = {
+        "subject": case.subject,
+        "session": case.session,
+        "clinical": case.clinical,
+        "reference": fitted.reference,
+        "grid": _grid_json(fitted.grid),
+        "files": files,
+    }
+    if case.label is None:
+        return entry, None
+    entry["label"], label_map = _write_label(fitted, case.label, folder)
+    return entry, label_map
 
 
-def _write_label(fitted: FittedCase, scan: ScanFile, folder: Path) -> dict[str, Any]:
+def _write_label(fitted: FittedCase, scan: ScanFile, folder: Path) -> tuple[dict[str, Any], LabelMap]:
     """Write the label map with the movement of the modality it was drawn on: the one on its own grid."""
     label = read_label(scan)
     on = next((name for name, one in fitted.files.items() if one.volume.geometry.same_grid(label.geometry)), None)
@@ -250,7 +274,7 @@ def _write_label(fitted: FittedCase, scan: ScanFile, folder: Path) -> dict[str, 
     laid = laid_on_fixed(label.geometry, fitted.files[name].registration.matrix)
     moved = replace(label, array=resample_labels(label.array, laid, fitted.grid), geometry=fitted.grid)
     write_label_map(folder / "seg.nii.gz", moved)
-    return {"source": str(scan.path.resolve()), "sha256": _sha256(scan.path), "moves_with": name}
+    return {"source": str(scan.path.resolve()), "sha256": _sha256(scan.path), "moves_with": name}, label
 
 
 def _notes(fitted: FittedCase, method: Method) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_mmssl.cohorts.layouts.aligned import RECORD
 from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.volumes.geometry import Geometry
@@ -14,7 +15,7 @@ from napari_mmssl.volumes.image_files import is_image, read_label_map, stem, wri
 from napari_mmssl.volumes.registration import laid_on_fixed
 from napari_mmssl.volumes.resample import resample_labels
 from napari_mmssl.volumes.volume import LabelMap
-from napari_mmssl.workflows.align import FORMAT, RECORD
+from napari_mmssl.workflows.align import FORMAT
 
 
 def align_back(labels: Path, aligned: Path, out: Path, modality: str | None = None) -> list[Path]:

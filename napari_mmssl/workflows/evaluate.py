@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_mmssl.cohorts.case import Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.cohorts.reading import label_names_in, read_label
 from napari_mmssl.cohorts.synthetic import refuse_synthetic
 from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadError
 from napari_mmssl.metrics.overlap import dice
@@ -134,6 +134,7 @@ def evaluate(
     pairs, notes = _pair_up(predictions, cohort)
     refuse_synthetic(cohort.case(pair.case_id) for pair in pairs)
     convention, reason = _find_convention(record, regions, cohort, pairs)
+    convention = convention.called(cohort.label_names or _names_in_files(pairs))
     notes += [reason] if reason else []
     if record is None:
         notes.append(f"'{predictions}' has no predictions.json: whether a network was trained on these is not known")
@@ -243,6 +244,15 @@ def _find_convention(
         predicted = [_values(read_label_map(pair.prediction)) for pair in pairs]
         return named("values", set().union(*values.values(), *predicted)), ""
     return choose_for(cohort, values)
+
+
+def _names_in_files(pairs: Iterable[Pair]) -> dict[int, str]:
+    """Return what the files of the references call their values, where all agree."""
+    met: dict[int, set[str]] = {}
+    for pair in pairs:
+        for value, name in label_names_in(pair.reference).items():
+            met.setdefault(value, set()).add(name)
+    return {value: names.pop() for value, names in met.items() if len(names) == 1}
 
 
 def _refuse_other_codings(cohort: Cohort, values: dict[str, set[int]]) -> None:

@@ -15,6 +15,7 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.pictures import read_picture
+from napari_mmssl.tasks.conventions import BRATS_2023, choose_for
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import read_label_map, read_volume, write_label_map, write_volume
 from napari_mmssl.volumes.registration import register
@@ -130,6 +131,42 @@ def test_an_aligned_cohort_is_read_like_any_other_and_says_how_it_came_about(coh
     assert np.allclose(np.reshape(numbers[:9], (3, 3)), turn @ np.array(file["matrix"])[:3, :3] @ turn)
     picture = read_picture(tmp_path / "out/pictures/a/align_t2.json")
     assert [item.name for item in picture.items] == ["reference", "before", "after"]
+
+
+def test_people_clinical_values_and_the_coding_of_labels_come_along(cohort, tmp_path):
+    folder = tmp_path / "brats"
+    for visit in ("000", "001"):
+        name = f"BraTS-GLI-00001-{visit}"
+        (folder / name).mkdir(parents=True)
+        for ending, file in {"t1n": "t1", "t2w": "t2", "seg": "seg"}.items():
+            (folder / name / f"{name}-{ending}.nii.gz").write_bytes((cohort / "a" / f"{file}.nii.gz").read_bytes())
+    (folder / "clinical.csv").write_text(
+        "Brats_ID,Age,Survival_days\nBraTS-GLI-00001-000,51.5,ALIVE (361 days later)\n"
+    )
+    source = find_cohort(folder)
+    align(folder, tmp_path / "out", "t1", "resample")
+    aligned = find_cohort(tmp_path / "out")
+    assert aligned.layout == "aligned"
+    assert source.cases[0].clinical == {"age_years": 51.5, "survival_days": 361, "survival_observed": False}
+    assert [(case.id, case.subject, case.session, case.clinical) for case in aligned.cases] == [
+        (case.id, case.subject, case.session, case.clinical) for case in source.cases
+    ]
+    values = {case.id: {1, 2} for case in source.cases}
+    assert choose_for(aligned, values)[0] == choose_for(source, values)[0] == BRATS_2023
+
+
+def test_names_of_label_values_come_along(cohort, tmp_path):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "case,role,modality,path,label_names\n"
+        "a,modality,t1,cohort/a/t1.nii.gz,\na,modality,odd one,cohort/a/t2.nii.gz,\n"
+        "a,label,,cohort/a/seg.nii.gz,1: rim; 2: core\n"
+    )
+    align(manifest, tmp_path / "out", "t1", "resample")
+    aligned = find_cohort(tmp_path / "out")
+    assert aligned.label_names == {1: "rim", 2: "core"}
+    assert set(aligned.case("a").modalities) == {"t1", "odd_one"}
+    assert aligned.case("a").findings == ()
 
 
 def test_label_maps_go_back_onto_the_scans_own_grids(cohort, tmp_path):

@@ -6,10 +6,10 @@ import pytest
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadError
-from napari_mmssl.tasks.conventions import BRATS_2018, LESION, LabelConvention
+from napari_mmssl.tasks.conventions import BRATS_2018, LESION, LabelConvention, one_per_value
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import write_label_map, write_volume
-from napari_mmssl.volumes.volume import LabelMap, Volume
+from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 from napari_mmssl.workflows.evaluate import evaluate
 
 SHAPE = (6, 10, 12)
@@ -212,3 +212,19 @@ def test_a_missing_folder_is_one_sentence_and_exit_code_2(folders, capsys, missi
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
     assert "nowhere" in printed.err
+
+
+def test_classes_are_called_as_the_references_call_them(folders):
+    references = {"a": labels((1, slice(1, 4)), (3, slice(5, 8))), "b": labels((3, slice(2, 6)), (1, slice(7, 8)))}
+    predictions, cohort = folders(references, references, None)
+    classes = (LabelClass(1, "liver", "#ff0000"), LabelClass(3, "spleen", "#00ff00"))
+    write_label_map(cohort / "a" / "seg.nii.gz", LabelMap(references["a"], GRID, classes))
+    assert list(evaluate(predictions, cohort).cases["a"].classes) == ["liver", "spleen"]
+    assert list(evaluate(predictions, cohort, "values").cases["a"].classes) == ["liver", "spleen"]
+    # Where two files disagree, none is believed; where two values share a name, both are told.
+    write_label_map(cohort / "b" / "seg.nii.gz", LabelMap(references["b"], GRID, (LabelClass(1, "spleen", "#ff0000"),)))
+    assert list(evaluate(predictions, cohort).cases["a"].classes) == ["label 1", "spleen"]
+    assert [one.name for one in one_per_value({1, 3}, {1: "lesion", 3: "lesion"}).classes] == [
+        "lesion (1)",
+        "lesion (3)",
+    ]

@@ -162,7 +162,7 @@ class AlignWidget(Panel):
         self.form_.set_out(free_folder(data_folder() / "aligned", cohort.root.name))
 
         def is_aligned() -> bool:
-            from napari_mmssl.workflows.align import RECORD
+            from napari_mmssl.cohorts.layouts.aligned import RECORD
 
             return (cohort.root / RECORD).is_file()
 
