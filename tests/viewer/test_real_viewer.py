@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QWidget
 
+from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.viewer import dropped
 from napari_mmssl.viewer.layers.orientation_letters import show_plane
 from napari_mmssl.viewer.session import session_of
@@ -228,3 +229,23 @@ def test_the_sample_is_drawn_at_the_first_call_and_read_at_the_next(make_napari_
 
     assert [layer.name.split(" ")[0] for layer in viewer.layers] == ["t1", "t1ce", "t2", "flair", "label"]
     assert list(viewer.layers[-1].features["class"])[1:] == ["necrotic core", "oedema", "enhancing tumour"]
+
+
+def test_the_sign_of_work_repaints_the_window_seldom_while_a_run_is_watched(make_napari_viewer, tmp_path, qtbot):
+    viewer = make_napari_viewer(show=True)
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    run.set_status("running", step=1, total=5)
+    _, train = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
+    train.open_run(run.path)
+    qtbot.waitUntil(lambda: train.monitor.last is not None and train.monitor.last.state == "running", timeout=10_000)
+    signs = [label.movie() for label in train.window().statusBar().findChildren(QLabel) if label.movie()]
+    frames = []
+    for sign in signs:
+        sign.frameChanged.connect(frames.append)
+
+    qtbot.wait(1000)
+
+    assert signs, "napari has no such sign any more: napari_mmssl/viewer/runs/indicator.py can go"
+    # At its own pace it would be 33.
+    assert len(frames) <= 3
+    train.monitor.leave()

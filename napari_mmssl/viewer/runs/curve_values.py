@@ -24,8 +24,12 @@ class Curve:
         self.values.append(value)
 
 
-def curves_in(events: Iterable[dict[str, Any]], curves: dict[tuple[str, str], Curve]) -> None:
-    """Add the losses and validation metrics in ``events`` to ``curves``, by ``("loss" | "metric", name)``."""
+def curves_in(events: Iterable[dict[str, Any]], curves: dict[tuple[str, str], Curve]) -> set[tuple[str, str]]:
+    """Add the losses and validation metrics in ``events`` to ``curves``, by ``("loss" | "metric", name)``.
+
+    Returns the keys of the curves that grew.
+    """
+    grown = set()
     for event in events:
         if event["kind"] == "step":
             values = {("loss", name): value for name, value in event.get("losses", {}).items()}
@@ -36,6 +40,8 @@ def curves_in(events: Iterable[dict[str, Any]], curves: dict[tuple[str, str], Cu
         for key, value in values.items():
             if value is not None:
                 curves.setdefault(key, Curve()).add(event["step"], value)
+                grown.add(key)
+    return grown
 
 
 def smoothed(values: Iterable[float], over: int) -> npt.NDArray[np.float64]:

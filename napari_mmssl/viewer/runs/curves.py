@@ -34,17 +34,20 @@ class CurvesView(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._redraw)
+        #: What has new values that are not drawn.
+        self._stale = {"loss", "metric"}
         self._redraw()
 
     def clear(self) -> None:
         """Forget all curves."""
         self.curves.clear()
+        self._stale = {"loss", "metric"}
         self._redraw()
 
     def add(self, events: Iterable[dict[str, Any]]) -> None:
         """Add what is in ``events`` and draw it soon."""
-        curves_in(events, self.curves)
-        if self.isVisible() and not self._timer.isActive():
+        self._stale |= {kind for kind, _ in curves_in(events, self.curves)}
+        if self._stale and self.isVisible() and not self._timer.isActive():
             values = sum(len(curve.steps) for curve in self.curves.values())
             self._timer.start(_MANY_MS if values > _MANY else 0)
 
@@ -59,11 +62,13 @@ class CurvesView(QWidget):
         self._metrics.follow_theme()
 
     def _redraw(self) -> None:
-        losses = {name: curve for (kind, name), curve in self.curves.items() if kind == "loss"}
-        scores = {name: curve for (kind, name), curve in self.curves.items() if kind == "metric"}
-        scores = {name: curve for name, curve in scores.items() if is_score(name, curve)}
-        for plot, found in ((self._losses, losses), (self._metrics, scores)):
-            plot.show_curves(dict(zip(short_names(list(found)), found.values(), strict=True)))
+        stale, self._stale = self._stale, set()
+        for plot, wanted in ((self._losses, "loss"), (self._metrics, "metric")):
+            if wanted in stale:
+                found = {name: curve for (kind, name), curve in self.curves.items() if kind == wanted}
+                if wanted == "metric":
+                    found = {name: curve for name, curve in found.items() if is_score(name, curve)}
+                plot.show_curves(dict(zip(short_names(list(found)), found.values(), strict=True)))
 
 
 def plot_controls(plot: LinesPlot) -> QHBoxLayout:

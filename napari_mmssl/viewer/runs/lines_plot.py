@@ -62,13 +62,15 @@ class LinesPlot(QWidget):
 
     def show_curves(self, curves: Mapping[str, Curve]) -> None:
         """Draw these, and nothing else."""
-        for name in [name for name in self._lines if name not in curves]:
+        gone = [name for name in self._lines if name not in curves]
+        for name in gone:
             for line in self._lines.pop(name):
                 self.plot.removeItem(line)
         self._curves = dict(curves)
-        for name in curves:
-            if name not in self._lines:
-                self._lines[name] = (self.plot.plot(), self.plot.plot())
+        new = [name for name in curves if name not in self._lines]
+        self._lines |= {name: (self._new_line(), self._new_line()) for name in new}
+        if new or gone:
+            self._dress()
         self._redraw()
 
     def set_smoothing(self, over: int) -> None:
@@ -89,17 +91,34 @@ class LinesPlot(QWidget):
             axis = self.plot.getAxis(side)
             axis.setPen(colour)
             axis.setTextPen(colour)
-        self._redraw()
+        self._dress()
 
-    def _redraw(self) -> None:
+    def _dress(self) -> None:
+        """Give each line its colour, and the legend its words; only what changed is drawn at each new value."""
         palette = _ON_DARK if is_dark(self._viewer) else _ON_LIGHT
         entries = []
         for n, (name, (raw, line)) in enumerate(self._lines.items()):
             colour, style = palette[n % len(palette)], _STYLES[n // len(palette) % len(_STYLES)]
-            self._draw(raw, line, self._curves[name], colour, style)
+            faint = QColor(colour)
+            faint.setAlpha(_FAINT)
+            raw.setPen(pg.mkPen(faint, width=1))
+            line.setPen(pg.mkPen(colour, width=2, style=style))
+            if self._dots:
+                line.setSymbolBrush(colour)
             entries.append(f'<span style="color:{colour}">■</span>&nbsp;{name}')
         self.legend.setText("&nbsp; ".join([f"<b>{self._title}</b>", *entries] if self._title else entries))
         self._give_room()
+
+    def _new_line(self) -> Any:
+        dots = {"symbol": "o", "symbolSize": 5, "symbolPen": None} if self._dots else {}
+        line = self.plot.plot(**dots)
+        line.setDownsampling(auto=True, method="mean")
+        line.setClipToView(True)
+        return line
+
+    def _redraw(self) -> None:
+        for name, (raw, line) in self._lines.items():
+            self._draw(raw, line, self._curves[name])
 
     def resizeEvent(self, event: Any) -> None:
         """Keep the whole legend seen in a narrow dock."""
@@ -110,19 +129,12 @@ class LinesPlot(QWidget):
         # A layout may take lines away from text that wraps; the plot shall give way instead.
         self.legend.setMinimumHeight(max(0, self.legend.heightForWidth(self.width())))
 
-    def _draw(self, raw: Any, line: Any, curve: Curve, colour: str, style: Qt.PenStyle) -> None:
+    def _draw(self, raw: Any, line: Any, curve: Curve) -> None:
         values = np.asarray(curve.values, dtype=np.float64)
         over = 1 if self._dots else self._over
         mean = smoothed(values, over)
         if self._log:
             values, mean = (np.where(one > 0, one, np.nan) for one in (values, mean))
-        faint = QColor(colour)
-        faint.setAlpha(_FAINT)
-        raw.setPen(pg.mkPen(faint, width=1))
-        line.setPen(pg.mkPen(colour, width=2, style=style))
-        marks = {"symbol": "o", "symbolSize": 5, "symbolBrush": colour, "symbolPen": None} if self._dots else {}
-        for item in (raw, line):
-            item.setDownsampling(auto=True, method="mean")
-            item.setClipToView(True)
-        raw.setData(curve.steps if over > 1 else [], values if over > 1 else [], connect="finite")
-        line.setData(curve.steps, mean, connect="finite", **marks)
+        if over > 1 or raw.xData is not None:
+            raw.setData(curve.steps if over > 1 else [], values if over > 1 else [], connect="finite")
+        line.setData(curve.steps, mean, connect="finite")

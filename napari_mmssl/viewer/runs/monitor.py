@@ -15,6 +15,7 @@ from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import Order, RunFolder
 from napari_mmssl.viewer.parts.closing import CloseGuard
 from napari_mmssl.viewer.runs.following import Update, progress_words
+from napari_mmssl.viewer.runs.indicator import slow_indicator
 from napari_mmssl.viewer.runs.watching import Watched, watch
 from napari_mmssl.workflows.launch import Job, start
 
@@ -100,6 +101,7 @@ class RunMonitor(QObject):
         parent = self.parent()
         if isinstance(parent, QWidget) and isinstance(parent.window(), QMainWindow):
             CloseGuard.of(parent.window()).add(self)
+            slow_indicator(parent.window())
 
     def _update(self, update: Update) -> None:
         if self._bar is None:

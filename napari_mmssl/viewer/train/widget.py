@@ -144,6 +144,7 @@ class TrainWidget(Panel):
 
     def _begin(self) -> None:
         self._curves.clear()
+        self._pictures.show_run(None)
         self._progress.setRange(0, 0)
         self._set_running(True)
 
@@ -160,7 +161,11 @@ class TrainWidget(Panel):
         self._progress.setValue(update.step)
         name = f"<b>{self.monitor.path.name}</b>: " if self.monitor.path is not None else ""
         self._state.setText(name + progress_words(update))
-        self._refresh_views()
+        if self._tabs.currentWidget() is self._log:
+            self._log.refresh(self.monitor.path)
+        if update.ended or any(event["kind"] == "picture" for event in update.events):
+            # Listing a folder takes time that the window does not have at each update.
+            self._pictures.show_run(self.monitor.path)
         if update.ended:
             self._ended(update)
 
