@@ -132,6 +132,8 @@ def _open_scan(
         kind = "not_a_volume" if isinstance(error, NotAVolumeError) else "unreadable"
         findings.append(Finding(kind, f"{name} is left out: {error}"))
         return None
+    if header.doubt:
+        findings.append(Finding("misregistered", f"{name} ('{file.path.name}'): {header.doubt}"))
     if header.description.startswith(PHANTOM_MARK):
         findings.append(phantom_finding(header.description))
     if problem is not None:

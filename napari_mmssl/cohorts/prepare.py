@@ -23,7 +23,9 @@ from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteErro
 from napari_mmssl.volumes.dicom_series import list_files
 from napari_mmssl.volumes.foreground import bounding_box, find_foreground
 from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical
+from napari_mmssl.volumes.reindex import in_order_of, same_voxels
 from napari_mmssl.volumes.resample import cropped, resample, with_spacing
+from napari_mmssl.volumes.volume import LabelMap, Volume
 
 #: Goes up whenever a prepared case would come out differently.
 PREPARED_VERSION = 1
@@ -81,7 +83,7 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
     Parameters
     ----------
     case
-        Its modalities must lie on one grid.
+        Its modalities must lie on one grid; the order of its axes may differ from file to file.
     spacing_mm
         Spacing along (S, A, R) to resample to; ``None`` keeps the case's own.
     with_label
@@ -102,7 +104,7 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
     turn = to_canonical(source)
     canonical = turn.apply_to(source)
     target = canonical if spacing_mm is None else with_spacing(canonical, spacing_mm)
-    raw = [turn.apply(read_scan(case.modalities[name]).array) for name in names]
+    raw = [turn.apply(_in_order(read_scan(case.modalities[name]), source)) for name in names]
     for name, array in zip(names, raw, strict=True):
         if not np.isfinite(array).any():
             raise ReadError(f"'{name}' of case '{case.id}' holds no finite intensity")
@@ -112,7 +114,7 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
     foreground = resample(np.logical_or.reduce(masks).astype(np.float32), canonical, target) >= 0.5
     label = None
     if with_label and case.label is not None:
-        label = resample(turn.apply(read_label(case.label).array), canonical, target, order=0)
+        label = resample(turn.apply(_in_order(read_label(case.label), source)), canonical, target, order=0)
     box = bounding_box(foreground, _MARGIN)
     return PreparedCase(
         case.id,
@@ -125,6 +127,10 @@ def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = T
         source,
         _synthetic(case, names),
     )
+
+
+def _in_order(file: Volume | LabelMap, source: Geometry) -> np.ndarray:
+    return in_order_of(file.array, file.geometry, source)
 
 
 def _synthetic(case: Case, names: Sequence[str]) -> tuple[str, ...]:
@@ -152,14 +158,14 @@ def known_modalities(case: Case, known: Collection[str]) -> Case:
 
 
 def check_one_grid(case: Case, *, with_label: bool = True) -> None:
-    """Raise :class:`GeometryError` unless all of a case's files lie on one grid."""
+    """Raise :class:`GeometryError` unless all of a case's files hold the same voxels, in whatever order."""
     files: dict[str, ScanFile] = dict(case.modalities)
     if with_label and case.label is not None:
         files["label"] = case.label
     first, *others = files or [""]
     for name in others:
         one, other = files[first].geometry, files[name].geometry
-        if not one.same_grid(other):
+        if not same_voxels(one, other):
             raise GeometryError(
                 f"case '{case.id}': '{name}' has {_grid_words(other)}, '{first}' has {_grid_words(one)}; "
                 f"put them on one grid first: mmssl align FOLDER --to {first if first != 'label' else name} --out DIR"

@@ -91,7 +91,7 @@ def read_file(path: Path) -> Opened:
     """
     header = read_header(path)
     name = stem(path)
-    notes = list(tilt_notes({name: header.geometry}))
+    notes = [*tilt_notes({name: header.geometry}), *([f"'{path.name}': {header.doubt}"] if header.doubt else [])]
     if header.classes and header.channels is None:
         return _segments(path, name, header, notes)
     label_map = _as_label_map(path) if header.channels is None else None

@@ -15,6 +15,8 @@ from napari_mmssl.volumes.volume import LabelClass
 SYNTHETIC_MARK = "MMSSL SYNTHETIC"
 #: Follows the mark where such a volume passed the quality gate.
 PASSED_WORD = "PASSED"
+#: Programs place such a file differently, and some mirror it.
+PLACE_UNKNOWN = "its header does not say where it lies: its place, and which side is left, are a guess"
 
 
 class NotAVolumeError(ReadError):
@@ -39,6 +41,8 @@ class Header:
         Names and colours of label values, in formats whose files hold them.
     notes
         What a person should know of how the file is read, one sentence each.
+    doubt
+        Why it is not certain where the voxels lie; empty if it is.
     """
 
     geometry: Geometry
@@ -47,6 +51,7 @@ class Header:
     description: str
     classes: tuple[LabelClass, ...] = ()
     notes: tuple[str, ...] = ()
+    doubt: str = ""
 
     @property
     def synthetic(self) -> bool:

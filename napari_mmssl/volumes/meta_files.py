@@ -6,7 +6,15 @@ import numpy as np
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.geometry import Affine, from_nifti, lps_to_ras
-from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, grid_of, intensities, reading
+from napari_mmssl.volumes.header import (
+    PLACE_UNKNOWN,
+    Header,
+    NotAVolumeError,
+    check_channel,
+    grid_of,
+    intensities,
+    reading,
+)
 from napari_mmssl.volumes.raw_voxels import RawVoxels
 
 #: ``MET_LONG`` has four bytes, whatever the machine.
@@ -24,6 +32,7 @@ _DTYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 _MOST_LINES = 10_000
 _LONGEST_LINE = 1 << 16
 
@@ -75,7 +84,8 @@ def _parse(path: Path) -> tuple[Header, RawVoxels]:
     dtype = np.dtype(order + _DTYPES[fields["ElementType"]])
     geometry, channels = grid_of(sizes, _affine(fields, n_axes))
     described = [fields[name] for name in ("description", "Comment") if name in fields]
-    header = Header(geometry, channels, dtype.newbyteorder("="), "; ".join(described))
+    doubt = "" if any(name in fields for name in _MATRIX) else PLACE_UNKNOWN
+    header = Header(geometry, channels, dtype.newbyteorder("="), "; ".join(described), doubt=doubt)
     return header, _voxels(path, fields, end, sizes, dtype)
 
 
@@ -113,7 +123,7 @@ def _voxels(path: Path, fields: dict[str, str], end: int, sizes: tuple[int, ...]
 def _affine(fields: dict[str, str], n_axes: int) -> Affine:
     """Return our affine of the first three axes; a file of two axes lies in the axial plane."""
     spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), [1.0] * n_axes)
-    matrix = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), np.eye(n_axes).ravel().tolist())
+    matrix = _numbers(fields, _MATRIX, np.eye(n_axes).ravel().tolist())
     origin = _numbers(fields, ("Offset", "Position", "Origin"), [0.0] * n_axes)
     if (len(spacing), len(matrix), len(origin)) != (n_axes, n_axes**2, n_axes):
         raise ReadError(f"its spacing, directions and offset do not fit its {n_axes} axes")

@@ -19,7 +19,15 @@ from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.file_length import ends_early, gzip_length
 from napari_mmssl.volumes.geometry import Affine, Geometry, from_nifti, to_nifti
 from napari_mmssl.volumes.gzip_files import unpack
-from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, grid_of, intensities, reading
+from napari_mmssl.volumes.header import (
+    PLACE_UNKNOWN,
+    Header,
+    NotAVolumeError,
+    check_channel,
+    grid_of,
+    intensities,
+    reading,
+)
 
 #: ``xyzt_units`` may say metres or microns; the world of this package is in millimetres.
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
@@ -172,7 +180,21 @@ def _header_of(header: Any, offset: int, voxel_file: Path) -> Header:
     geometry, channels = _grid(header, shape)
     _check_length(voxel_file, offset + math.prod(int(size) for size in shape) * dtype.itemsize)
     description = bytes(header["descrip"]).partition(b"\0")[0].decode("latin-1").strip()
-    return Header(geometry, channels, dtype.newbyteorder("="), description)
+    return Header(geometry, channels, dtype.newbyteorder("="), description, doubt=_doubt(header))
+
+
+def _doubt(header: Any) -> str:
+    """Return why it is not certain where the voxels lie; empty if it is.
+
+    Without qform and sform NIfTI's standard (method 1) leaves the directions open: nibabel lets x run to the left and y
+    to the front, round the middle of the volume; ITK lets y run to the back, from the first voxel.
+    """
+    has_qform, has_sform = int(header["qform_code"]) > 0, int(header["sform_code"]) > 0
+    if not (has_qform or has_sform):
+        return PLACE_UNKNOWN
+    if has_qform and has_sform and (np.linalg.det(header.get_sform()[:3, :3]) < 0) != (header["pixdim"][0] < 0):
+        return "left and right are in doubt: its qform is the mirror image of its sform, which is used"
+    return ""
 
 
 def _grid(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, int | None]:

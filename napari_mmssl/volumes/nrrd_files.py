@@ -10,7 +10,15 @@ import numpy as np
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.geometry import Affine, from_nifti, lps_to_ras
-from napari_mmssl.volumes.header import Header, NotAVolumeError, check_channel, grid_of, intensities, reading
+from napari_mmssl.volumes.header import (
+    PLACE_UNKNOWN,
+    Header,
+    NotAVolumeError,
+    check_channel,
+    grid_of,
+    intensities,
+    reading,
+)
 from napari_mmssl.volumes.label_classes import colour
 from napari_mmssl.volumes.raw_voxels import Packing, RawVoxels
 from napari_mmssl.volumes.volume import LabelClass
@@ -88,7 +96,9 @@ def _parse(path: Path) -> tuple[Header, RawVoxels]:
         dtype = dtype.newbyteorder("<" if endian == "little" else ">")
     geometry, channels = grid_of(sizes, _affine(fields, len(sizes)))
     described = [fields[name] for name in ("description", "comment", "content") if name in fields]
-    header = Header(geometry, channels, dtype.newbyteorder("="), "; ".join(described), _classes(fields))
+    doubt = "" if "space" in fields else PLACE_UNKNOWN
+    described_as = "; ".join(described)
+    header = Header(geometry, channels, dtype.newbyteorder("="), described_as, _classes(fields), doubt=doubt)
     return header, _voxels(path, fields, end, sizes, dtype)
 
 

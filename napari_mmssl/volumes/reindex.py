@@ -1,10 +1,11 @@
-"""Move a label map onto another grid that holds the same voxels in another order, or more of them; never resampled."""
+"""Move arrays onto another grid that holds the same voxels in another order, or more of them; never resampled."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_mmssl.errors import GeometryError
 from napari_mmssl.volumes.geometry import GRID_TOLERANCE, Geometry
 from napari_mmssl.volumes.volume import LabelMap
 
@@ -26,8 +27,7 @@ def reindexed(labels: LabelMap, target: Geometry) -> LabelMap | None:
     if moved is None:
         return None
     axes, flips, first = moved
-    array = labels.array.transpose(axes)
-    array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    array = _turned(labels.array, axes, flips)
     low, high = np.maximum(first, 0), np.minimum(first + array.shape, target.shape)
     if (high <= low).any():
         return None if array.any() else LabelMap(np.zeros(target.shape, array.dtype), target, labels.classes)
@@ -39,6 +39,22 @@ def reindexed(labels: LabelMap, target: Geometry) -> LabelMap | None:
     return LabelMap(placed, target, labels.classes)
 
 
+def in_order_of(array: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
+    """Return a view of ``array`` on ``source`` with the axes of ``target``, which has the same voxels.
+
+    Raises
+    ------
+    GeometryError
+        If it has not; see :func:`same_voxels`.
+    """
+    if source.same_grid(target):
+        return array
+    moved = _moves(source, target)
+    if moved is None or not same_voxels(source, target):
+        raise GeometryError("two grids that should hold the same voxels do not")
+    return _turned(array, *moved[:2])
+
+
 def of_one_grid(one: Geometry, other: Geometry) -> bool:
     """Whether both grids are parts of one, up to swapped and flipped axes."""
     return _moves(one, other) is not None
@@ -46,6 +62,8 @@ def of_one_grid(one: Geometry, other: Geometry) -> bool:
 
 def same_voxels(one: Geometry, other: Geometry) -> bool:
     """Whether both grids hold exactly the same voxels, up to swapped and flipped axes."""
+    if one is other or one.same_grid(other):
+        return True
     moved = _moves(one, other)
     return moved is not None and not moved[2].any() and tuple(one.shape[axis] for axis in moved[0]) == other.shape
 
@@ -59,6 +77,10 @@ def how_apart(labels: Geometry, series: Geometry) -> str:
         return f"the label map has {ours} voxels (z, y, x) and the series {theirs}"
     apart = np.linalg.norm(labels.corners_world() - series.corners_world(), axis=1).max()
     return f"a corner of the label map lies {apart:.3g} mm from that of the series"
+
+
+def _turned(array: np.ndarray, axes: tuple[int, ...], flips: tuple[bool, ...]) -> np.ndarray:
+    return array.transpose(axes)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 
 
 def _moves(

@@ -35,6 +35,7 @@ from napari_mmssl.volumes.registration import (
     register,
     write_transform,
 )
+from napari_mmssl.volumes.reindex import same_voxels
 from napari_mmssl.volumes.resample import resample, resample_labels
 from napari_mmssl.volumes.volume import LabelMap, Volume
 
@@ -268,7 +269,7 @@ def _write_case(fitted: FittedCase, out: Path) -> tuple[dict[str, Any], LabelMap
 def _write_label(fitted: FittedCase, scan: ScanFile, folder: Path) -> tuple[dict[str, Any], LabelMap]:
     """Write the label map with the movement of the modality it was drawn on: the one on its own grid."""
     label = read_label(scan)
-    on = next((name for name, one in fitted.files.items() if one.volume.geometry.same_grid(label.geometry)), None)
+    on = next((name for name, one in fitted.files.items() if same_voxels(one.volume.geometry, label.geometry)), None)
     # A label map on a grid of its own lies where the reference does: nothing else is known of it.
     name = on or next(iter(fitted.files))
     laid = laid_on_fixed(label.geometry, fitted.files[name].registration.matrix)

@@ -69,6 +69,8 @@ class _Source:
         UID of the series that is meant, of the source or of the reference.
     reference
         Folder of the series that the label map was drawn on.
+    doubts
+        Why it is not certain where the voxels lie.
     """
 
     path: Path
@@ -79,6 +81,7 @@ class _Source:
     description: str
     series: str | None
     reference: Path | None
+    doubts: tuple[str, ...] = ()
 
 
 def convert(
@@ -133,7 +136,7 @@ def convert(
         _refuse_to_replace(path)
         if found.is_label_map and not holds_classes(path):
             _refuse_to_replace(classes_file(path))
-    notes = _write_all(found, parts)
+    notes = [*found.doubts, *_write_all(found, parts)]
     if found.kind == "series" and source.is_dir():
         notes += _series_notes(source, series)
     return Converted(tuple(path for _, path in parts), tuple(dict.fromkeys(notes)))
@@ -154,9 +157,10 @@ def _look_at(source: Path, series: str | None, reference: Path | None) -> _Sourc
     # What is neither is refused by its reader in a sentence.
     if not source.is_dir() and not (source.suffix.lower() in DICOM_SUFFIXES or is_dicom(source)):
         header = read_header(source)
+        doubts = (f"'{source.name}': {header.doubt}",) if header.doubt else ()
         labels = reference is not None or bool(header.classes) or classes_file(source).is_file()
         n = header.channels
-        return _Source(source, None, n or 1, labels, n is not None, header.description, series, reference)
+        return _Source(source, None, n or 1, labels, n is not None, header.description, series, reference, doubts)
     kind, path = kind_of(source)
     if kind == "contours":
         return of_dicom(path, kind, len(structure_names(path)), labels=True)

@@ -19,6 +19,7 @@ from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.metrics.surface_distance import percentile_95, share_within, surface_distances_mm
 from napari_mmssl.tasks.conventions import READY, LabelConvention, choose_for, named, read_table
 from napari_mmssl.volumes.image_files import is_image, read_label_map, stem
+from napari_mmssl.volumes.reindex import in_order_of, same_voxels
 from napari_mmssl.volumes.volume import LabelMap
 
 #: Newest form of ``predictions.json`` that is understood here.
@@ -268,16 +269,17 @@ def _values(label_map: LabelMap) -> set[int]:
 def _compare(pair: Pair, convention: LabelConvention, tolerance_mm: float) -> tuple[CaseResult, set[int]]:
     """Return the scores of one case and the label values of its reference."""
     prediction, reference = read_label_map(pair.prediction), read_label(pair.reference)
-    if not prediction.geometry.same_grid(reference.geometry):
+    if not same_voxels(prediction.geometry, reference.geometry):
         raise GeometryError(
             f"prediction '{pair.prediction}' ({_grid(prediction)}) and reference '{pair.reference.path}' "
             f"({_grid(reference)}) are not on the same grid; predict from the scans this reference was drawn on, "
             "or take it back from an aligned cohort: mmssl align PREDICTIONS --back ALIGNED --out DIR"
         )
     indices = []
-    for label_map, path in ((prediction, pair.prediction), (reference, pair.reference.path)):
+    predicted = in_order_of(prediction.array, prediction.geometry, reference.geometry)
+    for array, path in ((predicted, pair.prediction), (reference.array, pair.reference.path)):
         try:
-            indices.append(convention.to_classes(label_map.array))
+            indices.append(convention.to_classes(array))
         except ConfigError as error:
             raise ConfigError(f"'{path}': {error}") from error
     result = score(indices[0], indices[1], convention, reference.geometry.spacing_mm, tolerance_mm)

@@ -43,7 +43,15 @@ def test_grids_that_look_alike_are_told_apart_by_their_distance():
     assert "5 mm apart" in finding.text
 
 
-def test_the_same_voxels_in_another_order_are_another_grid():
+def test_the_same_voxels_in_another_order_are_no_other_grid():
+    flip = np.diag([1.0, 1, -1, 1])
+    flip[2, 3] = HERE.shape[2] - 1
+    same = Geometry(HERE.shape, HERE.affine @ flip)
+    swapped = Geometry(HERE.shape[::-1], same.affine[:, [2, 1, 0, 3]])
+    assert grid_mismatches(case(t1=HERE, t2=same, flair=swapped, label=same)) == []
+
+
+def test_an_axis_that_runs_the_other_way_from_the_same_place_is_another_grid():
     flipped = Geometry(HERE.shape, HERE.affine @ np.diag([1, 1, -1, 1]))
     (finding,) = grid_mismatches(case(t1=HERE, t2=flipped))
     assert HERE.orientation in finding.text

@@ -9,6 +9,7 @@ from cohort_trees import found, kinds, texts, tree
 
 from napari_mmssl.cohorts.find import find_cohort, recognise
 from napari_mmssl.errors import GeometryError, LayoutError, MmsslError, ReadError
+from napari_mmssl.volumes.geometry import to_nifti
 
 
 def test_ids_are_unique_and_safe_as_file_names(tmp_path, write_nifti):
@@ -119,6 +120,35 @@ def test_a_phantom_is_marked_by_its_note_and_by_its_headers(tmp_path, write_nift
         (case,) = find_cohort(path).cases
         assert kinds(case) == ["phantom"]
         assert "3" in texts(case)
+
+
+def test_a_place_that_is_a_guess_is_said(tmp_path):
+    array = np.zeros((4, 5, 6), np.int16)
+    nowhere = nib.Nifti1Image(array, None)  # neither qform nor sform
+    mirrored = nib.Nifti1Image(array, np.eye(4))
+    mirrored.set_sform(np.diag([-1.0, 1, 1, 1]), "scanner")
+    mirrored.set_qform(np.eye(4), "scanner")
+    for folder, image in (("a", nowhere), ("b", mirrored)):
+        (tmp_path / folder).mkdir()
+        nib.save(image, tmp_path / folder / "t1.nii.gz")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "t1.nrrd").write_bytes(
+        b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 4 5 6\nspacings: 1 2 3\nencoding: raw\n\n" + bytes(120)
+    )
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "t1.mha").write_bytes(
+        b"NDims = 3\nDimSize = 4 5 6\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n" + bytes(120)
+    )
+    findings = {case.id: case.findings for case in find_cohort(tmp_path).cases}
+    assert {finding.kind for found in findings.values() for finding in found} == {"misregistered"}
+    assert [("are a guess" in found.text, "in doubt" in found.text) for (found,) in findings.values()] == [
+        (True, False), (False, True), (True, False), (True, False)
+    ]  # fmt: skip
+    # nibabel is followed where readers differ.
+    (case,) = (case for case in find_cohort(tmp_path).cases if case.id == "a")
+    np.testing.assert_allclose(
+        to_nifti(case.modalities["t1"].geometry.affine), nib.load(tmp_path / "a/t1.nii.gz").affine
+    )
 
 
 def test_a_synthetic_file_is_marked(tmp_path, write_nifti):

@@ -7,7 +7,7 @@ import pytest
 from napari_mmssl.cli.main import main
 from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadError
 from napari_mmssl.tasks.conventions import BRATS_2018, LESION, LabelConvention, one_per_value
-from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.geometry import Geometry, Reorientation
 from napari_mmssl.volumes.image_files import write_label_map, write_volume
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 from napari_mmssl.workflows.evaluate import evaluate
@@ -153,6 +153,13 @@ def test_a_prediction_on_another_grid_is_refused_with_both_names(folders):
     write_label_map(out / "a.nii.gz", LabelMap(TUMOUR, Geometry(SHAPE, moved)))
     with pytest.raises(GeometryError, match=r"predictions/a.nii.gz' .*cohort/a/seg.nii.gz' .*not on the same grid"):
         evaluate(out, cohort)
+
+
+def test_a_prediction_whose_axes_run_another_way_is_compared_voxel_by_voxel(folders):
+    out, cohort = folders({"a": TUMOUR}, {"a": NOTHING})
+    turn = Reorientation((2, 0, 1), (True, False, True))
+    write_label_map(out / "a.nii.gz", LabelMap(turn.apply(TUMOUR), turn.apply_to(GRID)))
+    assert {scores.dice for scores in evaluate(out, cohort).cases["a"].classes.values()} == {1.0}
 
 
 def test_files_and_cases_without_a_partner_are_noted(folders):

@@ -7,6 +7,7 @@ import numpy as np
 from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.reindex import same_voxels
 
 
 def check_cohort(cohort: Cohort) -> Cohort:
@@ -31,7 +32,8 @@ def missing_modalities(case: Case, expected: tuple[str, ...]) -> list[Finding]:
 def grid_mismatches(case: Case) -> list[Finding]:
     """Return a finding for each file that does not lie on the grid of the case's first modality.
 
-    Both grids are named in numbers, axes in array order (z, y, x).
+    A grid whose axes are swapped or flipped, but whose voxels are the same, is the same: nothing is resampled to bring
+    one onto the other. Both grids are named in numbers, axes in array order (z, y, x).
     """
     if not case.modalities:
         return []
@@ -40,11 +42,11 @@ def grid_mismatches(case: Case) -> list[Finding]:
     findings = [
         Finding("grid_mismatch", _two_grids(name, case.modalities[name].geometry, first, grid))
         for name in others
-        if not case.modalities[name].geometry.same_grid(grid)
+        if not same_voxels(case.modalities[name].geometry, grid)
     ]
-    if case.label is not None and not case.label.geometry.same_grid(grid):
+    if case.label is not None and not same_voxels(case.label.geometry, grid):
         text = _two_grids("the label map", case.label.geometry, first, grid)
-        fitting = [name for name in others if case.modalities[name].geometry.same_grid(case.label.geometry)]
+        fitting = [name for name in others if same_voxels(case.modalities[name].geometry, case.label.geometry)]
         findings.append(Finding("grid_mismatch", f"{text}; it fits {fitting[0]}" if fitting else text))
     return findings
 

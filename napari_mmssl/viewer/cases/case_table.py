@@ -7,6 +7,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
 from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.modalities import in_order
+from napari_mmssl.volumes.reindex import same_voxels
 
 _ROOT = QModelIndex()
 PRESENT, MISSING, OTHER_GRID, SYNTHETIC = "✓", "–", "≠ grid", "synthetic"
@@ -97,7 +98,7 @@ class CaseTable(QAbstractTableModel):
             return MISSING
         if scan.synthetic:
             return SYNTHETIC
-        return PRESENT if scan.geometry.same_grid(_first(case).geometry) else OTHER_GRID
+        return PRESENT if same_voxels(scan.geometry, _first(case).geometry) else OTHER_GRID
 
     def _explanation(self, case: Case, column: int) -> str:
         findings = "\n".join(finding.text for finding in self.findings(case))
