@@ -154,8 +154,8 @@ def vs_seg(root, write, rng):
 
 @tree(
     "picai",
-    {"10000_1000000": "t2 adc hbv LABEL", "10001_1000001": "t2 adc hbv LABEL"},
-    subjects=2,
+    {"10000_1000000": "t2 adc hbv LABEL", "10001_1000001": "t2 adc hbv LABEL", "10002_1000002": "t2 adc hbv LABEL"},
+    subjects=3,
     clinical={
         "10000_1000000": {"age_years": 73.0, "class": "no csPCa", "isup": 0, "psa_ng_per_ml": 7.7},
         "10001_1000001": {"age_years": 66.0, "class": "csPCa", "isup": 2, "psa_ng_per_ml": 8.7},
@@ -164,13 +164,16 @@ def vs_seg(root, write, rng):
 def picai(root, write, rng):
     files(
         root,
-        "images/10000/10000_1000000_{t2w,adc,hbv,sag,cor}.mha.nii images/10001/10001_1000001_{t2w,adc,hbv}.nii",
+        "images/10000/10000_1000000_{t2w,adc,hbv,sag,cor}.mha.nii images/10001/10001_1000001_{t2w,adc,hbv}.nii "
+        "images/10002/10002_1000002_{t2w,adc,hbv}.nii",
         write,
     )
     for path in root.rglob("*.mha.nii"):
         path.rename(path.with_name(path.name.removesuffix(".mha.nii") + ".nii"))
     lesions = "picai_labels/csPCa_lesion_delineations"
     files(root, f"{lesions}/human_expert/resampled/10000_1000000.nii.gz", write)
+    files(root, f"{lesions}/human_expert/original/10000_1000000.nii.gz", write)
+    files(root, f"{lesions}/human_expert/Pooch25/10002_1000002.nii.gz", write)
     files(root, f"{lesions}/AI/Bosma22a/{{10000_1000000,10001_1000001}}.nii.gz", write)
     text(
         root / "picai_labels/clinical_information/marksheet.csv",

@@ -1,7 +1,9 @@
 """ABIDE and ADHD-200: ``<site>/<person>/session_1/anat_1/mprage.nii.gz``; diagnosis, age and sex in a table.
 
 Both come from one archive (FCP/INDI) and lie alike. People are numbered with leading zeros in the folders, and
-without in the tables.
+without in the tables. ABIDE's have ``SUB_ID DX_GROUP AGE_AT_SCAN SEX`` (``SubID DxGroup AgeAtScan Sex`` at single
+sites; 1 is autism and male), ADHD-200's ``ScanDir ID, Gender, Age, DX`` (0 is control and female), as the phenotypic
+keys at fcon_1000.projects.nitrc.org say.
 """
 
 import re

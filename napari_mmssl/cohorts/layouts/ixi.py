@@ -1,6 +1,7 @@
 """IXI: ``IXI002-Guys-0828-T1.nii.gz``, flat in one folder per modality, in one for all, or in one per person.
 
-The number after ``IXI`` is the person's in the table, which comes as ``IXI.xls``.
+The number after ``IXI`` is the person's in the table, which comes as ``IXI.xls`` with the columns ``IXI_ID``,
+``SEX_ID (1=m, 2=f)`` and ``AGE``. Several people have more than one row; what those agree on is taken.
 """
 
 import re

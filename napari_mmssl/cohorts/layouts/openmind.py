@@ -1,5 +1,7 @@
 """OpenMind's ``pretrain_data.json``: collection > datasets > subjects > sessions > images, as nnssl reads it.
 
+Keys as in github.com/MIC-DKFZ/nnssl, ``src/nnssl/data/raw_dataset.py``.
+
 Paths in it may start with ``$nnssl_raw``: the variable of that name is used if it is set, and otherwise the folder
 above the one the file lies in, where it stands for that.
 """

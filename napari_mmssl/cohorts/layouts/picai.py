@@ -1,8 +1,12 @@
 """PI-CAI: ``images/10000/10000_1000000_t2w.mha``; label maps and the marksheet in ``picai_labels``.
 
-The images come in five parts (``picai_public_images_fold0`` ...). Of the lesions a person drew, those resampled to
-the T2 are used; those of a program only where there are no others, and said to be so. Sagittal and coronal T2 lie
-on other planes and are left out. ProstateX comes as DICOM, which has a layout of its own; its table is read.
+The images come in five parts (``picai_public_images_fold0`` ...). Of the lesions a person drew, those on the T2 are
+used: ``resampled``, and ``Pooch25`` for the 205 cases that had none at first. Those of a program are used only where
+there are no others, and said to be so. Sagittal and coronal T2 lie on other planes and are left out. ProstateX comes as
+DICOM, which has a layout of its own; its table is read.
+
+Folders, label values (2 to 5: ISUP grade; 1: by a program) and columns (``patient_id study_id patient_age psa case_ISUP
+case_csPCa``) as in github.com/DIAGNijmegen/picai_labels, README and clinical_information/marksheet.csv.
 """
 
 import re
@@ -21,6 +25,8 @@ _PERSON = re.compile(r"\d{4,6}")
 _ENDINGS = {"t2w": "t2", "adc": "adc", "hbv": "hbv"}
 _OTHER_PLANES = ("sag", "cor")
 _LESIONS = "csPCa_lesion_delineations"
+#: Folders of lesions that a person drew and that lie on the T2; ``original`` lies elsewhere.
+_ON_T2 = {"resampled", "pooch25"}
 _LABELS = ("picai_labels", "labels", "picai_labels-main")
 
 
@@ -80,7 +86,7 @@ def _lesions(base: Path) -> tuple[dict[str, FoundFile], dict[str, FoundFile]]:
         words = {part.lower() for part in folder.relative_to(base).parts}
         if _LESIONS.lower() not in words:
             continue
-        if {"human_expert", "resampled"} <= words:
+        if "human_expert" in words and words & _ON_T2:
             drawn |= {stem(p): FoundFile(p, why="a person drew it, on the T2") for p in files_below(folder, 0)}
         elif "ai" in words:
             automatic |= {

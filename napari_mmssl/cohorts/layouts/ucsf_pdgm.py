@@ -2,6 +2,9 @@
 
 Names in the images have four digits, those in the metadata three. Files that end in ``_bias`` were corrected for the
 coil's sensitivity; they are taken where the plain ones are not there.
+
+Names as the archive unpacks, columns as in its ``UCSF-PDGM-metadata_v2.csv``; Calabrese et al., Radiology: Artificial
+Intelligence 4(6), e220058 (2022), doi:10.1148/ryai.220058. The tumour is coded 1, 2, 4 as in BraTS 2018.
 """
 
 import re

@@ -2,6 +2,9 @@
 
 ``_11`` is before the first operation, ``_21`` a later visit. Label maps corrected by a person lie in
 ``images_segm``; those of a program, in ``automated_segm``, are taken where there is no other, and said to be so.
+
+Folders as the archive unpacks (``NIfTI-files/images_structural`` ...), columns as in its
+``UPENN-GBM_clinical_info_v2.1.csv``; Bakas et al., Scientific Data 9, 453 (2022), doi:10.1038/s41597-022-01560-7.
 """
 
 import re
@@ -50,7 +53,10 @@ def upenn_gbm(root: Path) -> Recognised | None:
 
 
 def _nifti_folders(root: Path) -> list[Path]:
-    return [folder for folder in folders_in(root) if "nifti" in folder.name.lower()]
+    """Return the folders of NIfTI files: beside the table, or one further down beside other parts of the archive."""
+    near = folders_in(root)
+    below = (folder for place in near for folder in folders_in(place))
+    return [folder for folder in (*near, *below) if "nifti" in folder.name.lower()]
 
 
 def _cases_in(base: Path) -> list[str]:

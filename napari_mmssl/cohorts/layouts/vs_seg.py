@@ -1,7 +1,8 @@
 """Vestibular-Schwannoma-SEG: ``VS-SEG-001`` with DICOM, or ``vs_gk_1/vs_gk_t1_refT1.nii.gz`` after its own scripts.
 
 The T1 is one after contrast agent throughout. The tumour comes as contours (RTSTRUCT); the cohort's own scripts turn
-them into label maps, ``vs_gk_seg_refT1``, on the grid that stands in the name.
+them into label maps, ``vs_gk_seg_refT1``, on the grid that stands in the name (github.com/KCL-BMEIS/VS_Seg,
+``preprocessing``).
 """
 
 import re
