@@ -1,7 +1,7 @@
 """ADNI and other trees of the LONI archive: ``<person>/<series>/<date>/I<number>/`` with DICOM or NIfTI in it.
 
 A case is what was scanned on one day. The series say in words what they are (``MP-RAGE``, ``MPR____N3__Scaled``,
-``Sagittal_3D_FLAIR``); the number of the image is what the table goes by: the archive writes one with a collection, with
+``Sagittal_3D_FLAIR``); the number of the image is what tables go by: the archive writes one with a collection, with
 the columns ``Image Data ID, Subject, Group, Sex, Age, Visit, Modality, Description, Type, Acq Date`` and more.
 """
 

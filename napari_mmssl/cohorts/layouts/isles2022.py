@@ -1,7 +1,7 @@
 """ISLES 2022: ``sub-strokecase0001/ses-0001/dwi/..._dwi.nii.gz``, label maps in ``derivatives``, or all flattened.
 
 DWI, ADC and FLAIR lie as they were scanned, on grids of their own; the lesion was drawn on the DWI. Names as in the
-data descriptor (Hernandez Petzsche et al., Scientific Data 9, 762, 2022), and as the challenge's own container looks for
+data descriptor (Hernandez Petzsche et al., Scientific Data 9, 762, 2022), and as the challenge's container looks for
 them (``rawdata/sub-strokecase*/ses-*/*_dwi.nii.gz``).
 """
 
