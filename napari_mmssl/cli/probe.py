@@ -14,7 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="cohort with a clinical table or label maps")
     parser.add_argument("--weights", type=Path, required=True, metavar="RUN", help="run folder of a pretraining")
     parser.add_argument(
-        "--task", choices=("classification", "segmentation"), default="classification", help="of whole cases, or voxels"
+        "--task",
+        choices=("classification", "segmentation", "modality"),
+        default="classification",
+        help="of whole cases, of voxels, or which modality a place was seen in (low: features are agnostic of it)",
     )
     parser.add_argument(
         "--target", default="auto", metavar="COLUMN", help="class to tell, such as grade or survival_class"

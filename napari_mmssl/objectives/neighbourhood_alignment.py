@@ -16,7 +16,7 @@ from napari_mmssl.objectives.topology_tokens import (
     draws,
     monitors,
 )
-from napari_mmssl.ops.correspondence import invert_matches, match_plan, mutual_nearest, transport_plan
+from napari_mmssl.ops.correspondence import every_nearest, invert_matches, match_plan, mutual_nearest, transport_plan
 from napari_mmssl.ops.neighbours import distances_between
 from napari_mmssl.ops.topology import anchor_rows, partial_triplets, triplet_loss
 from napari_mmssl.ops.topology_pictures import picture_matches
@@ -24,7 +24,7 @@ from napari_mmssl.pictures import PictureItem
 from napari_mmssl.randomness import counted_rng
 from napari_mmssl.sampling.batch import PatchBatch
 
-Matching = Literal["mutual", "transport"]
+Matching = Literal["mutual", "transport", "nearest"]
 
 
 class NeighbourhoodAlignmentSettings(TopologySettings):
@@ -36,10 +36,11 @@ class NeighbourhoodAlignmentSettings(TopologySettings):
     matching: Matching = Field(
         "mutual",
         title="Matching",
-        description="mutual: each other's most alike (the paper's); transport: partial optimal transport",
+        description="mutual: each other's most alike (the paper's); transport: partial optimal transport; nearest: "
+        "every token with its most alike, to see what partiality is worth",
     )
     least_cosine: float = Field(
-        0.5, ge=-1, le=1, title="Least cosine", description="Tokens less alike are not matched; for both matchings"
+        0.5, ge=-1, le=1, title="Least cosine", description="Tokens less alike are not matched; nearest matches all"
     )
     ratio: float = Field(
         1.0, gt=0, le=1, title="Ratio test", description="Best distance over second best, mutual matching; 1 is off"
@@ -121,6 +122,10 @@ class NeighbourhoodAlignment(TopologyObjective[NeighbourhoodAlignmentSettings]):
         if settings.matching == "mutual":
             matches = mutual_nearest(similarity, allowed, settings.least_cosine, settings.ratio)
             both = torch.cat([matches, invert_matches(matches, similarity.shape[2])])
+            return _Matched(both, (both >= 0).to(similarity))
+        if settings.matching == "nearest":
+            ways = every_nearest(similarity, allowed), every_nearest(similarity.mT, allowed.mT)
+            both = torch.cat(ways)
             return _Matched(both, (both >= 0).to(similarity))
         plan = transport_plan(
             similarity,

@@ -52,6 +52,29 @@ def mutual_nearest(similarity: Array, allowed: Array, least: float = -1.0, ratio
     return xp.where(kept, there, xp.full_like(there, -1))
 
 
+def every_nearest(similarity: Array, allowed: Array) -> Array:
+    """Match every token with its most similar one, which may be the match of others too.
+
+    Parameters
+    ----------
+    similarity
+        Shape ``(..., T, S)``.
+    allowed
+        Pairs that may be matched at all; boolean, ``(..., T, S)``.
+
+    Returns
+    -------
+    For each token of the first person its match in the second; -1 only where none is allowed; int64, ``(..., T)``.
+
+    See Also
+    --------
+    mutual_nearest : what is left of these matches if they must be so from either side.
+    """
+    xp = array_namespace(similarity, allowed)
+    there = xp.argmax(xp.where(allowed, similarity, xp.full_like(similarity, float("-inf"))), axis=-1)
+    return xp.where(xp.any(allowed, axis=-1), there, xp.full_like(there, -1))
+
+
 def invert_matches(matches: Array, size: int) -> Array:
     """Return the matches seen from the second person, who has ``size`` tokens: ``(..., T)`` to ``(..., size)``."""
     xp = array_namespace(matches)

@@ -22,6 +22,7 @@ from napari_mmssl.training.settings import DataSettings
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.workflows.leaks import SeenBefore
 from napari_mmssl.workflows.material import Material, gather
+from napari_mmssl.workflows.modality_probe import probe_modalities
 from napari_mmssl.workflows.running import set_threads
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ProbeSettings:
     Parameters
     ----------
     task
-        ``classification`` (of whole cases) or ``segmentation`` (of voxels).
+        ``classification`` (of whole cases), ``segmentation`` (of voxels) or ``modality`` (in which a place was seen).
     target
         Column of the clinical table, as in a classification; ``survival_class`` for survival.
     regions
@@ -119,10 +120,7 @@ def probe(
     found: dict[str, dict[str, Any]] = {}
     for name, tensors in (("pretrained", read_weights(weights, "encoder")), ("random", None)):
         encoder = frozen_encoder(card, tensors, probing.device, settings.seed)
-        told = (
-            _of_voxels(encoder, probing, task) if isinstance(task, Segmentation) else _of_cases(encoder, probing, task)
-        )
-        for probe_name, metrics in told.items():
+        for probe_name, metrics in _told(encoder, probing, task).items():
             found.setdefault(probe_name, {})[name] = metrics
     return {
         "task": settings.task,
@@ -133,15 +131,30 @@ def probe(
     }
 
 
+def _told(encoder: "Encoder", probing: _Probing, task: Task[Any] | None) -> dict[str, Any]:
+    if task is None:
+        how = probing.settings
+        people = (probing.train, probing.test, probing.modalities)
+        return probe_modalities(
+            encoder, *people, probing.patch, probing.device, neighbours=how.neighbours, seed=how.seed
+        )
+    return _of_voxels(encoder, probing, task) if isinstance(task, Segmentation) else _of_cases(encoder, probing, task)
+
+
 def _prepared(
     cohort: Path, weights: Path, settings: ProbeSettings, progress: Progress
-) -> tuple[_Probing, Task[Any], list[str]]:
+) -> tuple[_Probing, Task[Any] | None, list[str]]:
     """Return the people to fit to and to measure on, the task fitted to the former, and sentences on both."""
-    kind: type[Task[Any]] = tasks.get(settings.task)
-    if settings.task not in ("classification", "segmentation"):
+    kind: type[Task[Any]] | None = None if settings.task == "modality" else tasks.get(settings.task)
+    if settings.task not in ("classification", "segmentation", "modality"):
         raise ConfigError(f"a {settings.task} cannot be probed; probe a classification of --target survival_class")
     with_label = settings.task == "segmentation"
-    how = resolve(kind.settings_class, {"convention": settings.regions} if with_label else {"target": settings.target})
+    asked = {"convention": settings.regions} if with_label else {"target": settings.target}
+    how = None if kind is None else resolve(kind.settings_class, asked)
+
+    def lacks(case: Case) -> str | None:
+        return None if kind is None else kind.lacks(how, case)
+
     data = DataSettings(spacing_mm=tuple(read_card(weights)["spacing_mm"]))
     material = gather(
         cohort,
@@ -149,21 +162,30 @@ def _prepared(
         settings.seed,
         labelled=with_label,
         fraction=settings.label_fraction,
-        lacks=lambda case: kind.lacks(how, case),
+        lacks=lacks,
     )
-    held_out = _held_out(material, lambda case: kind.lacks(how, case))
+    held_out = _held_out(material, lacks)
     from napari_mmssl.training.device import choose_device
 
     set_threads()
     device = choose_device(settings.device)
     train = material.prepare(material.train, with_label=with_label, progress=progress)
     test = material.prepare(held_out, with_label=with_label, progress=progress)
-    values = {case.id: set(np.unique(case.label).tolist()) for case in [*train, *test] if case.label is not None}
-    facts, reason = kind.fit(how, material.cohort, material.train, values)
     clinical = {case.id: case.clinical for case in (*material.train, *held_out)}
     patch = covering_patch([*train, *test])
     probing = _Probing(settings, train, test, clinical, material.modalities, patch, device)
-    return probing, kind(how, facts), [reason, *_leak(weights, material.cohort, held_out)]
+    leak = _leak(weights, material.cohort, held_out)
+    if kind is None:
+        return probing, None, [_chance(material.modalities), *leak]
+    values = {case.id: set(np.unique(case.label).tolist()) for case in [*train, *test] if case.label is not None}
+    facts, reason = kind.fit(how, material.cohort, material.train, values)
+    return probing, kind(how, facts), [reason, *leak]
+
+
+def _chance(modalities: Sequence[str]) -> str:
+    if len(modalities) < 2:
+        raise ConfigError("which modality is shown can only be asked of a cohort with two or more of them")
+    return f"of {len(modalities)} modalities ({', '.join(modalities)}) chance is {1 / len(modalities):.3f}"
 
 
 def _held_out(material: Material, lacks: Callable[[Case], str | None]) -> list[Case]:

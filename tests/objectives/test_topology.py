@@ -276,7 +276,7 @@ def test_a_mirrored_patch_is_matched_by_where_it_lies_in_the_body():
     assert torch.equal(matches, expected)
 
 
-@pytest.mark.parametrize("matching", ["mutual", "transport"])
+@pytest.mark.parametrize("matching", ["mutual", "transport", "nearest"])
 def test_equal_people_are_matched_token_by_token(matching):
     batch = make_batch(SHAPE)
     objective = make(NeighbourhoodAlignment, matching=matching, least_cosine=0.9, temperature=0.01)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 from topology_oracle import mutual_matches
 
-from napari_mmssl.ops.correspondence import invert_matches, match_plan, mutual_nearest, transport_plan
+from napari_mmssl.ops.correspondence import every_nearest, invert_matches, match_plan, mutual_nearest, transport_plan
 from napari_mmssl.ops.neighbours import distances_between
 
 
@@ -63,6 +63,21 @@ def test_equal_features_match_themselves_either_way(seed, n):
     matches, mass = match_plan(plan_of(similarity, dustbin=0.95, temperature=0.005))
     np.testing.assert_array_equal(matches, np.arange(n))
     assert mass.min() > 0.5
+
+
+def test_without_partiality_every_token_that_may_be_matched_is():
+    rng = np.random.default_rng(5)
+    similarity, allowed = rng.normal(size=(3, 6, 4)), rng.random((3, 6, 4)) < 0.5
+
+    matches = every_nearest(similarity, allowed)
+
+    for row, may, match in zip(similarity.reshape(-1, 4), allowed.reshape(-1, 4), matches.ravel(), strict=True):
+        best = max((n for n in range(4) if may[n]), key=lambda n: row[n], default=-1)
+        assert match == best
+    # Every mutual match is one of them.
+    mutual = mutual_nearest(similarity, allowed)
+    np.testing.assert_array_equal(mutual[mutual >= 0], matches[mutual >= 0])
+    assert (mutual < 0).sum() > (matches < 0).sum()
 
 
 def test_a_plan_keeps_its_masses_and_gives_none_to_unusable_tokens():

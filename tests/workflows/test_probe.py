@@ -9,8 +9,12 @@ from clinical_cohorts import write_clinical_cohort
 from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
+from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.inference.features import features_at, linear_map
+from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.workflows.modality_probe import probe_modalities
 
 SMALL = ["--recipe", "mae", "--steps", "2", "--batch-size", "2", "--patch", "16", "--validate-every", "2"]
 
@@ -66,6 +70,35 @@ def test_voxels_of_a_bright_ball_are_read_off_features(base, capsys):
         assert all(0.75 < metrics["balanced_accuracy"] <= 1 for metrics in encoders.values())  # chance is 0.5
     assert main(["probe", str(base / "small"), "--weights", str(base / "small_pre"), "--task", "segmentation"]) == 0
     assert "random" in capsys.readouterr().out
+
+
+def test_in_which_modality_a_place_was_seen_is_read_off_features(base, capsys):
+    found = probed(capsys, base, "clinical", "--task", "modality")
+    assert "chance is 0.500" in found["notes"][0]
+    assert found == probed(capsys, base, "clinical", "--task", "modality")
+    # Outside of the ball both modalities are the same grey with noise, z-scored over bodies of unlike spread.
+    for encoders in found["probes"].values():
+        assert all(0.6 < metrics["balanced_accuracy"] <= 1 for metrics in encoders.values())
+
+
+def test_features_of_one_look_give_modalities_away_no_more_than_chance(rng):
+    """Two modalities that show the same cannot be told apart."""
+    shape = (16, 16, 16)
+    cases = []
+    for number in range(6):
+        volume = rng.normal(size=shape).astype(np.float32)
+        geometry = Geometry(shape, np.eye(4))
+        body = np.ones(shape, bool)
+        name = f"case {number}"
+        volumes = np.stack([volume, volume])
+        cases.append(PreparedCase(name, name, ("t1", "t2"), volumes, body, None, geometry, geometry))
+    encoder = build_encoder("residual_unet", "tiny", 1)
+
+    found = probe_modalities(
+        encoder, cases[:4], cases[4:], ("t1", "t2"), shape, torch.device("cpu"), neighbours=5, seed=0
+    )
+
+    assert found["linear"]["balanced_accuracy"] == pytest.approx(0.5)
 
 
 def test_a_linear_map_before_interpolating_equals_one_after_it(rng):
