@@ -40,10 +40,20 @@ def test_one_modality_is_restored_better_than_by_copying_another(train_on):
     assert error[-1] < 0.9  # and better than knowing only the mean of a body
 
 
-@pytest.mark.xfail(reason="0.34 to 0.55 after 100 steps on real scans; longer runs are not measured yet", strict=False)
+#: Templates learn slower than by default (their noise averages out over more patches), on voxels no smaller than what
+#: a decoder of the deepest features can show.
+TEMPLATES = (
+    "data.patch=[24,24,24]",
+    "optimisation.batch_size=8",
+    "objectives.template_distillation.template=[24,28,24]",
+    "objectives.template_distillation.speed=4",
+    "objectives.cross_modal_reconstruction.weight=0",
+    "objectives.modality_contrast.weight=0",
+)
+
+
 def test_templates_look_like_the_mean_of_their_modality(train_on):
-    alone = [f"objectives.{name}.weight=0" for name in ("cross_modal_reconstruction", "modality_contrast")]
-    trained = train_on("brainmvp2025", "data.patch=[24,24,24]", "optimisation.batch_size=8", *alone, steps=100)
+    trained = train_on("brainmvp2025", *TEMPLATES, steps=320)
     templates = next(part.objective for part in trained.trainee.parts if part.name == "template_distillation").templates
     means, body = mean_images(templates, trained.train, trained.trainee.vocabulary)
 
