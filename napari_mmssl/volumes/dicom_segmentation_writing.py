@@ -5,6 +5,7 @@ archive could file them. Read back by ``dicom_segmentation``.
 """
 
 import logging
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ _DEMANDED = [
     "StudyTime",
     "ReferringPhysicianName",
 ]
+_AGE = re.compile(r"\d{3}[DWMY]")
 _MADE_UP = {"SeriesInstanceUID": "series", "StudyInstanceUID": "study"}
 #: Storage classes of series that do not say theirs.
 _BY_MODALITY = {
@@ -140,6 +142,9 @@ def _completed(sources: Sequence[Any], thickness_mm: float) -> tuple[str, ...]:
         for name in _DEMANDED:
             if not _is_sound(name, source.get(name)):
                 setattr(source, name, None)
+        # Not demanded, but copied from there.
+        if not _AGE.fullmatch(str(source.get("PatientAge") or "")) and "PatientAge" in source:
+            del source.PatientAge
         if not source.get("SOPClassUID"):
             source.SOPClassUID = _BY_MODALITY.get(str(source.get("Modality") or ""), _BY_MODALITY["MR"])
         if not source.get("FrameOfReferenceUID"):
