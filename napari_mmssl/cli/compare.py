@@ -17,7 +17,9 @@ _SETTINGS = {
     "recipes": "arms",
     "label_fractions": "label_fractions",
     "seeds": "draws",
+    "task": "task",
     "regions": "regions",
+    "target": "target",
     "pretrain_steps": "pretrain_steps",
     "finetune_steps": "finetune_steps",
     "patch": "patch",
@@ -41,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", choices=("tiny", "small", "paper"), help="size of the encoder")
     parser.add_argument("--label-fractions", type=_fractions, metavar="X,Y", help="shares of the labelled people")
     parser.add_argument("--seeds", type=int, metavar="N", help="draws; each has its own split, labelled people, seeds")
-    parser.add_argument("--regions", metavar="NAME", help="label coding, as in mmssl finetune")
+    parser.add_argument("--task", metavar="NAME", help="what is fine-tuned for (see mmssl list; default: segmentation)")
+    parser.add_argument("--regions", metavar="NAME", help="label coding of a segmentation, as in mmssl finetune")
+    parser.add_argument("--target", metavar="COLUMN", help="class to tell, as in mmssl finetune")
     parser.add_argument("--pretrain-steps", type=int, metavar="N", help="steps of every pretraining")
     parser.add_argument("--finetune-steps", type=int, metavar="N", help="steps of every fine-tuning")
     parser.add_argument("--patch", type=_shape, metavar="Z,Y,X", help="patch of pretraining in voxels")

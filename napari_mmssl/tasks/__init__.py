@@ -86,6 +86,8 @@ class Task(ABC, Generic[S]):
     #: Which of :meth:`measure` chooses the best weights.
     best_metric: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
+    #: Which of a task's metrics stands for all in a comparison; more is better.
+    headline: ClassVar[str]
 
     def __init__(self, settings: S, facts: Mapping[str, Any]) -> None:
         self.settings = settings

@@ -47,6 +47,7 @@ class Classification(CaseTask[ClassificationSettings]):
 
     settings_class = ClassificationSettings
     picture_name = "classification"
+    headline = "auc"
 
     def __init__(self, settings: ClassificationSettings, facts: Mapping[str, Any]) -> None:
         known = ("age_years", "target", "classes", "class_weights")

@@ -52,6 +52,7 @@ class Segmentation(Task[SegmentationSettings]):
     settings_class = SegmentationSettings
     gives = "label map"
     best_metric = "dice"
+    headline = "dice"
 
     def __init__(self, settings: SegmentationSettings, facts: Mapping[str, Any]) -> None:
         super().__init__(settings, {key: facts[key] for key in ("convention", "whole") if key in facts})

@@ -45,6 +45,7 @@ class Survival(CaseTask[SurvivalSettings]):
 
     settings_class = SurvivalSettings
     picture_name = "survival"
+    headline = "c_index"
 
     def __init__(self, settings: SurvivalSettings, facts: Mapping[str, Any]) -> None:
         super().__init__(settings, {key: facts[key] for key in ("age_years", "edges_days", "days") if key in facts})

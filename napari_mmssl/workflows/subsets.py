@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 #: More modalities than this have more subsets than anybody would wait for.
 _MOST_MODALITIES = 8
 Progress = Callable[[int, int], None]
+Subsets = Literal["none", "one_missing", "all"]
 #: Subset, its names joined by ``+``, to metric to value.
 Metrics = dict[str, dict[str, float | None]]
 P = TypeVar("P", "Predictor", "CasePredictor")
 
 
-def subsets(names: Sequence[str], smallest: int = 1) -> Iterator[tuple[str, ...]]:
-    """Yield the subsets of ``names`` of ``smallest`` or more, the whole first, then by size; of 1 all 2^M - 1."""
+def subsets(names: Sequence[str], which: Subsets = "all") -> Iterator[tuple[str, ...]]:
+    """Yield subsets of ``names``, the whole first, then by size: all 2^M - 1, ``one_missing`` at most, or ``none``."""
+    smallest = {"none": len(names), "one_missing": max(len(names) - 1, 1), "all": 1}[which]
     for size in range(len(names), smallest - 1, -1):
         yield from combinations(names, size)
 
@@ -56,6 +58,7 @@ def evaluate_subsets(
     *,
     missing: str = "drop",
     device: str = "auto",
+    which: Subsets = "all",
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Measure a fine-tuned network on held-out people from every subset of its modalities.
@@ -72,6 +75,8 @@ def evaluate_subsets(
         What stands in for the modalities left out: ``drop``, ``zero`` or ``template``.
     device
         As in a prediction.
+    which
+        Of the subsets: all 2^M - 1, those that lack one modality at most, or none but the whole.
     progress
         Called with the number of predictions done and their total.
 
@@ -108,7 +113,7 @@ def evaluate_subsets(
         raise ConfigError(f"nobody who was held out has all of {', '.join(names)} and what the answer is compared with")
     set_threads()
     measure = _measure_maps if isinstance(task, Segmentation) else _measure_values
-    told = measure(_Question(weights, task, cases, list(subsets(names)), missing, device, progress))
+    told = measure(_Question(weights, task, cases, list(subsets(names, which)), missing, device, progress))
     return _summary(task, told, len(cases), missing)
 
 
@@ -174,15 +179,14 @@ def _dice_means(by_region: Mapping[str, list[float]]) -> dict[str, float | None]
 
 
 def _summary(task: Task[Any], told: Metrics, n: int, missing: str) -> dict[str, Any]:
-    metric = {"segmentation": "dice", "survival": "c_index"}.get(task.settings.name, "auc")
-    values = {name: metrics.get(metric) for name, metrics in told.items()}
+    values = {name: metrics.get(task.headline) for name, metrics in told.items()}
     defined = {name: value for name, value in values.items() if value is not None}
     worst = min(defined, key=lambda name: defined[name], default=None)
     return {
         "task": task.settings.name,
         "missing": missing,
         "subsets": told,
-        "metric": metric,
+        "metric": task.headline,
         "all": next(iter(values.values())),
         "mean": float(np.mean(list(defined.values()))) if defined else None,
         "worst": None if worst is None else defined[worst],

@@ -4,9 +4,11 @@ import csv
 import json
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from clinical_cohorts import write_clinical_cohort
 from small_cohorts import write_small_cohort
 
 from napari_mmssl.atomic import write_json
@@ -15,9 +17,10 @@ from napari_mmssl.cli.main import build_parser, main
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.comparison.report import command_of
-from napari_mmssl.workflows.comparison.settings import compare_settings
+from napari_mmssl.workflows.comparison.settings import compare_settings, study_key, study_table
 from napari_mmssl.workflows.comparison.tables import Comparison
 
+EVIDENCE = Path(__file__).parents[2] / "docs/evidence/cells"
 ARMS = "scratch,mae"
 SMALL = [
     "--recipes", ARMS, "--label-fractions", "0.5,1", "--seeds", "2", "--regions", "lesion", "--patch", "16",
@@ -73,7 +76,7 @@ def test_cells_name_nobody_and_cover_every_subset(study):
 def test_summary_holds_the_paired_difference_of_the_table(study):
     rows = list(csv.DictReader((study / "out/table.csv").open()))
     full = [row for row in rows if row["modalities"] == "flair+t1" and row["label_fraction"] == "1.0"]
-    values = {(row["arm"], row["draw"], row["person"]): float(row["dice"]) for row in full}
+    values = {(row["arm"], row["draw"], row["person"]): float(row["value"]) for row in full if "dice" in row["measure"]}
     by_draw = [
         np.mean([values["mae", d, p] - v for (arm, draw, p), v in values.items() if (arm, draw) == ("scratch", d)])
         for d in ("0", "1")
@@ -167,6 +170,41 @@ def test_a_folder_of_something_else_is_refused(study, capsys):
     run = study / "out/runs/pretrain_mae_d0"
     assert main(["compare", str(study / "cohort"), "--out", str(run), *SMALL]) == 2
     assert "not a comparison" in capsys.readouterr().err
+
+
+def test_survival_is_compared_by_the_concordance_of_a_draw(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    cohort = write_clinical_cohort(tmp_path / "cohort", 16)
+    few = ["--recipes", ARMS, "--label-fractions", "1", "--seeds", "2", "--pretrain-steps", "2", "--patch", "16"]
+    few += ["--finetune-steps", "2", "--set", "finetune_batch=2", "--subsets", "one_missing"]
+    assert main(["compare", str(cohort), "--task", "survival", "--out", str(tmp_path / "out"), *few]) == 0
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["study"]["task"] == "survival"
+    table = {row["arm"]: row for row in summary["tables"]["c_index"]}
+    by_draw = [table["mae"]["draws"][draw] - table["scratch"]["draws"][draw] for draw in ("0", "1")]
+    assert table["mae"]["difference"]["mean"] == pytest.approx(np.mean(by_draw), abs=2e-5)
+    assert set(summary["subsets"]["1"]["scratch"]) == {"flair+t1", "flair", "t1"}
+    assert "C-index" in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_classification_is_compared_by_its_auc_and_probed_by_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    cohort = write_clinical_cohort(tmp_path / "cohort", 24)
+    few = ["--recipes", ARMS, "--label-fractions", "1", "--seeds", "1", "--pretrain-steps", "2", "--patch", "16"]
+    few += ["--finetune-steps", "2", "--set", "finetune_batch=2", "--subsets", "none", "--target", "grade"]
+    assert main(["compare", str(cohort), "--task", "classification", "--out", str(tmp_path / "out"), *few]) == 0
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert all(0 <= row["mean"] <= 1 for row in summary["tables"]["auc"])
+    assert {row["probe"] for row in summary["probes"]} == {"linear auc", "neighbours auc"}
+
+
+def test_a_segmentation_keeps_the_key_it_had_before_there_were_tasks():
+    """Cells of protocol 1 in docs/evidence must be found again."""
+    note = json.loads((EVIDENCE / "ed718a9f/study.json").read_text())
+    again = compare_settings({"cohort": "x", "patch": [32, 32, 32], "task": "segmentation"})
+    assert study_key(study_table(again, note["cohort"])) == "ed718a9f"
 
 
 @pytest.mark.parametrize("arms", [["scratch"], ["scratch", "scratch"], ["scratch", "brainmvp"], []])

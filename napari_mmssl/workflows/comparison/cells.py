@@ -16,6 +16,8 @@ FORMAT = 1
 
 #: Modalities given to the network, joined by ``+``, to region to Dice; ``None`` where undefined.
 DiceBySubset = dict[str, dict[str, float | None]]
+#: The same of metrics that only a group of people has.
+Values = dict[str, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Cell:
     probes
         What frozen features tell of the held-out people's voxels: probe, then ``pretrained`` and ``random``. Empty from
         scratch, and in cells that were measured before there were probes.
+    values
+        Of a task that gives values, its metrics over the people held out; ``persons`` is then empty.
+    held_out
+        How many people were held out and measured.
     """
 
     key: CellKey
@@ -67,6 +73,8 @@ class Cell:
     cost: dict[str, float]
     made_by: dict[str, Any]
     probes: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
+    held_out: int = 0
 
 
 def anonymous(subject: str) -> str:
@@ -110,6 +118,8 @@ def _read(path: Path) -> Cell:
             dict(table["cost"]),
             dict(table["made_by"]),
             dict(table.get("probes", {})),
+            dict(table.get("values", {})),
+            int(table.get("held_out", len(table["persons"]))),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(

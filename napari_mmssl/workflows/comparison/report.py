@@ -8,7 +8,7 @@ from html import escape
 from napari_mmssl import __version__
 from napari_mmssl.metrics.paired import PairedDifference
 from napari_mmssl.workflows.comparison.charts import differences, learning_curves
-from napari_mmssl.workflows.comparison.tables import MEASURES, ArmRow, Comparison, ProbeRow
+from napari_mmssl.workflows.comparison.tables import ArmRow, Comparison, ProbeRow
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -41,12 +41,13 @@ def command_of(result: Comparison) -> str:
 def render_report(result: Comparison) -> str:
     """Return the report as one HTML page that needs nothing beside it."""
     main = result.rows()
-    sections = "".join(_section(result, name) for name in MEASURES)
+    sections = "".join(_section(result, name) for name in result.measures)
     phantom = "phantom" in result.study["cohort"]
     people = "These people are <b>phantoms</b>, made by a computer. " if phantom else ""
     notes = "".join(f'<p class="warning">{escape(note)}</p>' for note in result.notes)
-    curves = learning_curves(main, "mean Dice of unseen people")
-    forest = differences(main, f"difference in Dice to {result.settings.arms[0]}, 95 % interval")
+    title = result.measures[result.metric].title
+    curves = learning_curves(main, f"{title}; unseen people")
+    forest = differences(main, f"difference to {result.settings.arms[0]} in {title}; 95 % interval")
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Did pretraining help?</title><style>{_STYLE}</style>
 <h1>Did pretraining help?</h1>
@@ -67,17 +68,17 @@ there is none.</p>
 """
 
 
-def render_text(result: Comparison, measure: str = "dice") -> str:
-    """Return one table as text for a terminal."""
-    lines = [MEASURES[measure].title, ""]
-    cells = [_head(result), *[_cells(row) for row in result.rows(measure)]]
+def render_text(result: Comparison) -> str:
+    """Return the main table as text for a terminal."""
+    lines = [result.measures[result.metric].title, ""]
+    cells = [_head(result), *map(_cells, result.rows())]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines)
 
 
 def _people(result: Comparison) -> str:
-    held_out = {len(cell.persons) for cell in result.cells.values()}
+    held_out = {cell.held_out for cell in result.cells.values()}
     labelled = sorted({(key.fraction, cell.labelled) for key, cell in result.cells.items()})
     told = ", ".join(f"{fraction:.0%} = {n} labelled" for fraction, n in labelled)
     return f"{'/'.join(map(str, sorted(held_out)))} people held out in each draw; {told}"
@@ -110,18 +111,22 @@ def _told(one: PairedDifference) -> list[str]:
 
 def _section(result: Comparison, measure: str) -> str:
     rows = [row for row in result.rows(measure) if not math.isnan(row.mean)]
-    return f"<h2>{escape(MEASURES[measure].title)}</h2>{_table([_head(result), *map(_cells, rows)])}" if rows else ""
+    return (
+        f"<h2>{escape(result.measures[measure].title)}</h2>{_table([_head(result), *map(_cells, rows)])}"
+        if rows
+        else ""
+    )
 
 
 def _subset_table(result: Comparison) -> str:
-    parts = []
+    title, parts = escape(result.measures[result.metric].word), []
     for fraction in result.settings.label_fractions:
         columns = {arm: result.by_subset(arm, fraction) for arm in result.settings.arms}
         names = list(dict.fromkeys(name for column in columns.values() for name in column))
         if len(names) > 1:
-            head = ["modalities", *columns]
             rows = [[name, *(_number(column.get(name, math.nan)) for column in columns.values())] for name in names]
-            parts.append(f"<h2>Dice by modality subset, {fraction:.0%} of the labels</h2>{_table([head, *rows])}")
+            parts.append(f"<h2>{title} by modality subset, {fraction:.0%} of the labels</h2>")
+            parts.append(_table([["modalities", *columns], *rows]))
     return "".join(parts)
 
 
@@ -130,7 +135,7 @@ def _probe_table(result: Comparison) -> str:
     if not rows:
         return ""
     head = ["labels", "arm", "probe", "pretrained", "random weights", "difference", "better in", "verdict"]
-    return f"<h2>Voxels told from frozen features</h2>{_table([head, *map(_probe_cells, rows)])}"
+    return f"<h2>Told from frozen features</h2>{_table([head, *map(_probe_cells, rows)])}"
 
 
 def _probe_cells(row: ProbeRow) -> list[str]:

@@ -12,8 +12,10 @@ from pydantic import Field, field_validator
 from napari_mmssl.config import Settings, merge, parse_assignments, resolve
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
+from napari_mmssl.tasks import tasks
 from napari_mmssl.training.settings import EncoderSettings, Shape
 from napari_mmssl.workflows.configure import recipe_names
+from napari_mmssl.workflows.subsets import Subsets
 
 #: Goes up whenever a cell would come out differently with the same settings: another split, sampling, network or
 #: measure. Cells of different protocols are never put in one table.
@@ -21,8 +23,6 @@ PROTOCOL = 1
 
 #: Arms without pretraining. The second is trained the usual way: it always sees every modality a person has.
 FROM_SCRATCH = ("scratch", "scratch_no_dropout")
-
-Subsets = Literal["none", "one_missing", "all"]
 
 
 class CompareSettings(Settings):
@@ -40,7 +40,9 @@ class CompareSettings(Settings):
         5, ge=1, title="Draws", description="Repetitions; each has its own split, labelled people and seeds"
     )
     encoder: EncoderSettings = EncoderSettings()
-    regions: str = Field("auto", title="Regions", description="Label coding, as in mmssl finetune")
+    task: str = Field("segmentation", title="Task", description="What is fine-tuned for, as in mmssl finetune")
+    regions: str = Field("auto", title="Regions", description="Label coding of a segmentation, as in mmssl finetune")
+    target: str = Field("auto", title="Target", description="Column of a classification, as in mmssl finetune")
     patch: Shape = Field((48, 48, 48), title="Patch of pretraining", description="Voxels along (z, y, x)")
     pretrain_steps: int = Field(400, ge=1, title="Steps of pretraining")
     pretrain_batch: int = Field(4, ge=1, title="Batch of pretraining")
@@ -85,6 +87,7 @@ def compare_settings(values: Mapping[str, Any], assignments: Iterable[str] = ())
         If a value does not fit, an arm is unknown or named twice, or there is nothing to compare.
     """
     settings = resolve(CompareSettings, merge(dict(values), parse_assignments(assignments)))
+    tasks.get(settings.task)
     known = (*FROM_SCRATCH, *recipe_names())
     for arm in settings.arms:
         if arm not in known:
@@ -112,8 +115,11 @@ def study_table(settings: CompareSettings, cohort: Mapping[str, Any]) -> dict[st
     cohort
         What the people are known by, wherever their folder lies.
     """
-    free = {"kind", "cohort", "arms", "label_fractions", "draws", "device"}
-    table = settings.model_dump(mode="json", exclude=free)
+    table = settings.model_dump(mode="json", exclude={"kind", "cohort", "arms", "label_fractions", "draws", "device"})
+    # Came after the first studies, whose keys must stay: only what is not the default is named.
+    for name in ("task", "target"):
+        if table[name] == CompareSettings.model_fields[name].default:
+            del table[name]
     return {"protocol": PROTOCOL, "cohort": dict(cohort), **table}
 
 

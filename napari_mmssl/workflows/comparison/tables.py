@@ -3,60 +3,17 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_mmssl.metrics.paired import PairedDifference, paired_difference
-from napari_mmssl.workflows.comparison.cells import Cell, PersonScores
+from napari_mmssl.tasks import tasks
+from napari_mmssl.workflows.comparison.cells import Cell
+from napari_mmssl.workflows.comparison.measures import Measure, by_person, mean, measures_of
 from napari_mmssl.workflows.comparison.settings import CellKey, CompareSettings
-
-
-def full_dice(person: PersonScores) -> float:
-    """Return the mean Dice over regions with all modalities of the person."""
-    return _mean(person.dice[person.modalities].values())
-
-
-def one_missing_dice(person: PersonScores) -> float:
-    """Return the mean Dice over regions and over the subsets that lack one modality."""
-    n = person.modalities.count("+")
-    return _mean(_mean(by_region.values()) for names, by_region in person.dice.items() if names.count("+") == n - 1)
-
-
-def subset_mean_dice(person: PersonScores) -> float:
-    """Return the mean Dice over regions and over all subsets that were predicted."""
-    return _mean(_mean(by_region.values()) for by_region in person.dice.values())
-
-
-def subset_worst_dice(person: PersonScores) -> float:
-    """Return the least over subsets of the mean Dice over regions."""
-    values = [_mean(by_region.values()) for by_region in person.dice.values()]
-    return min((value for value in values if not math.isnan(value)), default=math.nan)
-
-
-def hd95(person: PersonScores) -> float:
-    """Return the mean HD95 over regions in mm, with all modalities."""
-    return _mean(person.hd95_mm.values())
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number of one person (NaN where undefined), what it is called, and which way is better."""
-
-    title: str
-    of: Callable[[PersonScores], float]
-    less_is_better: bool = False
-
-
-MEASURES: dict[str, Measure] = {
-    "dice": Measure("Dice, all modalities", full_dice),
-    "dice_one_missing": Measure("Dice with one modality missing (mean over which)", one_missing_dice),
-    "dice_subsets_mean": Measure("Dice over all modality subsets (mean)", subset_mean_dice),
-    "dice_subsets_worst": Measure("Dice of the worst modality subset", subset_worst_dice),
-    "hd95_mm": Measure("HD95 in mm, all modalities (less is better)", hd95, less_is_better=True),
-}
 
 
 @dataclass(frozen=True)
@@ -84,7 +41,7 @@ class ArmRow:
     @property
     def mean(self) -> float:
         """Mean over draws."""
-        return _mean(self.draw_means.values())
+        return mean(self.draw_means.values())
 
     @property
     def spread(self) -> float:
@@ -124,16 +81,27 @@ class Comparison:
     cells: dict[CellKey, Cell]
     notes: tuple[str, ...] = ()
 
-    def rows(self, measure: str = "dice") -> list[ArmRow]:
-        """Return a row for each share of the labels and arm that has cells, for one of :data:`MEASURES`."""
+    @property
+    def metric(self) -> str:
+        """The headline of the task, which the main table is of."""
+        return tasks.get(self.settings.task).headline
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What there are tables of, the main one first."""
+        return measures_of(self.metric)
+
+    def rows(self, name: str | None = None) -> list[ArmRow]:
+        """Return a row for each share of the labels and arm that has cells, for one of :attr:`measures`."""
+        measure = self.measures[name or self.metric]
         rows = []
         for fraction in self.settings.label_fractions:
             for arm in self.settings.arms:
-                values = self._values(arm, fraction, MEASURES[measure])
+                values = self._values(arm, fraction, measure)
                 if values:
-                    means = {draw: _mean(persons.values()) for draw, persons in values.items()}
-                    seconds = _mean(sum(cell.cost.values()) for cell in self._cells(arm, fraction))
-                    difference = self._difference(arm, fraction, values, MEASURES[measure])
+                    means = {draw: mean(persons.values()) for draw, persons in values.items()}
+                    seconds = mean(sum(cell.cost.values()) for cell in self._cells(arm, fraction))
+                    difference = self._difference(arm, fraction, values, measure)
                     rows.append(ArmRow(arm, fraction, means, difference, seconds))
         return rows
 
@@ -148,29 +116,27 @@ class Comparison:
                         if told["pretrained"] is not None and told["random"] is not None:
                             found.setdefault(name, []).append((told["pretrained"], told["random"]))
                 for name, pairs in found.items():
-                    means = (_mean(one for one, _ in pairs), _mean(other for _, other in pairs))
+                    means = (mean(one for one, _ in pairs), mean(other for _, other in pairs))
                     difference = paired_difference([[one - other] for one, other in pairs])
                     rows.append(ProbeRow(arm, fraction, name, *means, difference))
         return rows
 
     def by_subset(self, arm: str, fraction: float) -> dict[str, float]:
-        """Return the mean Dice over regions, people and draws by modality subset."""
+        """Return the mean of the headline over people and draws by modality subset."""
         found: dict[str, list[float]] = {}
         for cell in self._cells(arm, fraction):
-            for person in cell.persons.values():
-                for names, by_region in person.dice.items():
-                    found.setdefault(names, []).append(_mean(by_region.values()))
+            for subsets in by_person(cell, self.metric).values():
+                for names, value in subsets.items():
+                    found.setdefault(names, []).append(value)
         return {
-            names: _mean(values)
+            names: mean(values)
             for names, values in sorted(found.items(), key=lambda item: (item[0].count("+"), item[0]))
         }
 
     def cost_s(self, arm: str) -> tuple[float, float]:
         """Return the mean seconds of pretraining and of fine-tuning of ``arm``; NaN where there is no cell."""
         cells = [cell for key, cell in self.cells.items() if key.arm == arm]
-        return _mean(cell.cost.get("pretrain_s", 0.0) for cell in cells), _mean(
-            cell.cost["finetune_s"] for cell in cells
-        )
+        return mean(cell.cost.get("pretrain_s", 0.0) for cell in cells), mean(cell.cost["finetune_s"] for cell in cells)
 
     def to_json(self) -> dict[str, Any]:
         """Return the stable form of ``summary.json``; undefined is null."""
@@ -180,7 +146,7 @@ class Comparison:
             "settings": self.settings.model_dump(mode="json", exclude={"cohort"}),
             "notes": list(self.notes),
             "cells": len(self.cells),
-            "tables": {name: [_row_json(row) for row in self.rows(name)] for name in MEASURES},
+            "tables": {name: [_row_json(row) for row in self.rows(name)] for name in self.measures},
             "subsets": {
                 f"{fraction:g}": {arm: _clean(self.by_subset(arm, fraction)) for arm in self.settings.arms}
                 for fraction in self.settings.label_fractions
@@ -197,10 +163,7 @@ class Comparison:
         return [cell for key, cell in sorted(self.cells.items()) if (key.arm, key.fraction) == (arm, fraction)]
 
     def _values(self, arm: str, fraction: float, measure: Measure) -> dict[int, dict[str, float]]:
-        return {
-            cell.key.draw: {name: measure.of(person) for name, person in cell.persons.items()}
-            for cell in self._cells(arm, fraction)
-        }
+        return {cell.key.draw: measure.of(cell) for cell in self._cells(arm, fraction)}
 
     def _difference(
         self, arm: str, fraction: float, values: dict[int, dict[str, float]], measure: Measure
@@ -219,22 +182,24 @@ class Comparison:
 
 
 def to_csv(result: Comparison) -> str:
-    """Return every number of every person as one table, a line per arm, share, draw, person, subset and region."""
+    """Return every number of every person, a line each; what only a group has stands under ``everybody``."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["arm", "label_fraction", "draw", "labelled", "person", "modalities", "region", "dice", "hd95_mm"])
+    table.writerow(["arm", "label_fraction", "draw", "labelled", "person", "modalities", "measure", "value"])
     for key, cell in sorted(result.cells.items()):
-        for name, person in cell.persons.items():
-            for names, by_region in person.dice.items():
-                for region, dice in by_region.items():
-                    far = person.hd95_mm.get(region) if names == person.modalities else None
-                    table.writerow([key.arm, key.fraction, key.draw, cell.labelled, name, names, region, dice, far])
+        start = [key.arm, key.fraction, key.draw, cell.labelled]
+        table.writerows([*start, *numbers] for numbers in _numbers_of(cell))
     return text.getvalue()
 
 
-def _mean(values: Iterable[float | None]) -> float:
-    defined = [value for value in values if value is not None and not math.isnan(value)]
-    return sum(defined) / len(defined) if defined else math.nan
+def _numbers_of(cell: Cell) -> Iterator[tuple[str, str, str, float | None]]:
+    """Yield person, modalities, measure and value."""
+    for name, person in cell.persons.items():
+        for names, by_region in person.dice.items():
+            yield from ((name, names, f"dice {region}", value) for region, value in by_region.items())
+        yield from ((name, person.modalities, f"hd95_mm {region}", value) for region, value in person.hd95_mm.items())
+    for names, told in cell.values.items():
+        yield from (("everybody", names, metric, value) for metric, value in told.items())
 
 
 def _row_json(row: ArmRow) -> dict[str, Any]:

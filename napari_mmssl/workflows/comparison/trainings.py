@@ -1,4 +1,4 @@
-"""Train and measure one cell of a comparison, through the same functions as any other training."""
+"""Train one cell of a comparison, through the same functions as any other training."""
 
 import os
 import platform
@@ -10,19 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
-from napari_mmssl.cohorts.reading import read_label
+from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.errors import RunFailed
-from napari_mmssl.metrics.surface_distance import hd95_mm
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.workflows.comparison.cells import Cell, DiceBySubset, PersonScores, anonymous, or_none
-from napari_mmssl.workflows.comparison.settings import FROM_SCRATCH, CellKey, CompareSettings, Subsets
+from napari_mmssl.workflows.comparison.cells import Cell
+from napari_mmssl.workflows.comparison.scoring import probes_of, scores_of, stop_if_asked
+from napari_mmssl.workflows.comparison.settings import FROM_SCRATCH, CellKey, CompareSettings
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.pretrain import pretrain
-from napari_mmssl.workflows.probe import ProbeSettings, probe
 from napari_mmssl.workflows.running import Interruption, Listener
-from napari_mmssl.workflows.subsets import dice_by_region, subsets
 
 #: Starts a training, or with true goes on with it.
 Train = Callable[[bool], RunFolder]
@@ -50,14 +47,17 @@ def make_cell(
     if pretrained is not None:
         cost["pretrain_s"] = _seconds_of_steps(pretrained)
     used = run.provenance()["used"]
+    persons, values, held_out = scores_of(run, cohort, settings, stop)
     return Cell(
         key,
-        measure(run, cohort, settings, stop),
+        persons,
         labelled=len({cohort.case(case_id).subject for case_id in used["train"]}),
         unlabelled=len(pretrained.provenance()["used"]["train"]) if pretrained else 0,
         cost=cost,
         made_by=_made_by(),
         probes={} if pretrained is None else probes_of(settings, key, pretrained),
+        values=values,
+        held_out=held_out,
     )
 
 
@@ -67,63 +67,6 @@ def with_probes(settings: CompareSettings, cell: Cell, runs: Path) -> Cell:
     if cell.probes or cell.key.arm in FROM_SCRATCH or not _is_done(pretrained):
         return cell
     return replace(cell, probes=probes_of(settings, cell.key, RunFolder(pretrained)))
-
-
-def probes_of(settings: CompareSettings, key: CellKey, pretrained: RunFolder) -> dict[str, dict[str, float | None]]:
-    """Return what frozen features tell of the voxels of the people held out, fitted to the people of the cell."""
-    how = ProbeSettings(
-        task="segmentation",
-        regions=settings.regions,
-        seed=key.draw,
-        label_fraction=key.fraction,
-        device=settings.device,
-    )
-    found = probe(settings.cohort, pretrained.path, how)["probes"]
-    metrics = (("linear", "dice"), ("linear", "balanced_accuracy"), ("neighbours", "balanced_accuracy"))
-    return {
-        f"{name} {metric}": {encoder: _number(told[metric]) for encoder, told in found[name].items()}
-        for name, metric in metrics
-    }
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None else or_none(value)
-
-
-def measure(run: RunFolder, cohort: Cohort, settings: CompareSettings, stop: Interruption) -> dict[str, PersonScores]:
-    """Return the scores of the people that ``run`` held out, from each modality subset asked for."""
-    from napari_mmssl.inference.prediction import Predictor, load_predictor
-    from napari_mmssl.training.device import choose_device
-
-    predictor: Predictor = load_predictor(run.path, choose_device(settings.device))
-    convention = predictor.convention
-
-    def scores_of(case: Case, label: ScanFile) -> PersonScores:
-        reference = read_label(label)
-        truth = convention.to_classes(reference.array)
-        everything = tuple(sorted(case.modalities))
-        by_subset: DiceBySubset = {}
-        far: dict[str, float | None] = {}
-        for names in subsets(everything, _smallest(settings.subsets, len(everything))):
-            _stop_if_asked(stop)
-            found = convention.to_classes(predictor.predict(case.only(names)).array)
-            scores = dice_by_region(convention, found, truth)
-            by_subset["+".join(names)] = {name: or_none(value) for name, value in scores.items()}
-            if names == everything:
-                pairs = zip(convention.masks(found), convention.masks(truth), strict=True)
-                spacing_mm = reference.geometry.spacing_mm
-                far = {name: or_none(hd95_mm(one, other, spacing_mm)) for (name, one), (_, other) in pairs}
-        return PersonScores("+".join(everything), by_subset, far)
-
-    held_out = run.provenance()["split"]["test"]
-    cases = [case.only(predictor.modalities) for case in cohort.cases if case.subject in held_out]
-    labelled = [(case, case.label) for case in cases if case.label is not None and case.modalities]
-    return {anonymous(case.id): scores_of(case, label) for case, label in labelled}
-
-
-def _smallest(which: Subsets, n: int) -> int:
-    """Return how many of ``n`` modalities the smallest subset to predict from has."""
-    return {"none": n, "one_missing": max(n - 1, 1), "all": 1}[which]
 
 
 def _pretraining_folder(runs: Path, key: CellKey) -> Path:
@@ -154,7 +97,11 @@ def _fine_tuned(
     listener: Listener,
     stop: Interruption,
 ) -> RunFolder:
-    task: dict[str, Any] = {"convention": settings.regions}
+    task: dict[str, Any] = {"name": settings.task}
+    if settings.task == "segmentation":
+        task["convention"] = settings.regions
+    elif settings.task == "classification":
+        task["target"] = settings.target
     if key.arm == "scratch_no_dropout":
         task["drop_modality"] = 0.0
     how = finetune_settings(
@@ -191,7 +138,7 @@ def _done(out: Path, train: Train, stop: Interruption) -> RunFolder:
     run = RunFolder(out)
     if not _is_done(out):
         run = train(RunFolder.is_run(out))
-    _stop_if_asked(stop)
+    stop_if_asked(stop)
     if run.status()["state"] != "done":
         raise RunFailed(f"'{out}' was {run.status()['state']}; give the same command again to go on")
     return run
@@ -199,11 +146,6 @@ def _done(out: Path, train: Train, stop: Interruption) -> RunFolder:
 
 def _is_done(out: Path) -> bool:
     return RunFolder.is_run(out) and RunFolder(out).status()["state"] == "done"
-
-
-def _stop_if_asked(stop: Interruption) -> None:
-    if stop():
-        raise RunFailed("the comparison was interrupted; give the same command again to go on")
 
 
 def _seconds_of_steps(run: RunFolder) -> float:
