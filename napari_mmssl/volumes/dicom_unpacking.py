@@ -10,11 +10,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import JPEGExtended12Bit
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.dicom_files import quiet_pydicom
@@ -60,12 +62,36 @@ def main() -> None:
     """Unpack what standard input asks for; end at the first frame that cannot be."""
     with quiet_pydicom():
         for path, frame in json.load(sys.stdin):
-            plane = pixel_array(pydicom.dcmread(path, force=True), index=frame, raw=True)
+            plane = _plane(path, frame)
             # Into memory first: numpy asks a buffered file for its position, which a pipe has not.
             packed = io.BytesIO()
             np.save(packed, np.ascontiguousarray(plane), allow_pickle=False)
             sys.stdout.buffer.write(packed.getvalue())
             sys.stdout.buffer.flush()
+
+
+def _plane(path: str, frame: int) -> np.ndarray:
+    dataset = pydicom.dcmread(path, force=True)
+    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
+        return _twelve_bits(path)[frame]
+    return pixel_array(dataset, index=frame, raw=True)
+
+
+@lru_cache(maxsize=1)
+def _twelve_bits(path: str) -> np.ndarray:
+    """Return the frames ``(n, y, x)`` of lossy JPEG of 12 bits: pydicom does not trust GDCM with it, which reads it."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(path)
+    if not reader.Read():
+        raise ReadError("GDCM cannot read it")
+    image = reader.GetImage()
+    columns, rows, *more = (image.GetDimension(n) for n in range(image.GetNumberOfDimensions()))
+    dtype = np.int16 if image.GetPixelFormat().GetPixelRepresentation() else np.uint16
+    # GDCM hands bytes over as text.
+    stored = np.frombuffer(image.GetBuffer().encode("utf-8", "surrogateescape"), dtype)
+    return stored.reshape(more[0] if more else 1, rows, columns)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Series written in ways that the standard allows, or forbids and somebody's scanner does all the same."""
 
+import gdcm
 import numpy as np
 import pytest
-from made_dicom import NAME, PATIENT_ID, dataset, places, write_series
+from made_dicom import NAME, PATIENT_ID, dataset, places, save, write_series
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGLSLossless
 
 from napari_mmssl.errors import ReadError
@@ -48,6 +49,40 @@ def test_twelve_bits_with_a_sign_or_with_an_overlay_above_them(tmp_path):
         ds.PixelData = ((values.view(np.uint16) & 0x0FFF) | 0x6000).tobytes()
         ds.save_as(tmp_path / f"{n}.dcm", enforce_file_format=True)
     np.testing.assert_array_equal(read_series(tmp_path).array, [values] * 2)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_lossy_jpeg_of_twelve_bits(tmp_path, signed):
+    """The only lossy packing of scanners with more than 8 bits that is not JPEG 2000 or JPEG-LS."""
+    y, x = np.mgrid[:64, :48]
+    wave = 1500 * np.sin(x / 9) * np.cos(y / 11) + (0 if signed else 2000)
+    pixels = wave.astype(np.int16 if signed else np.uint16)
+    for n, place in enumerate(places(2)):
+        ds = dataset(pixels + n, place, number=n, BitsStored=12, HighBit=11)
+        if signed:
+            ds.PixelData = ((pixels + n).view(np.uint16) & 0x0FFF).tobytes()
+        packed_by_gdcm(save(ds, tmp_path / f"{n}.dcm"))
+    read = read_series(tmp_path).array
+    assert abs(read.astype(int) - [pixels, pixels + 1]).max() <= 12
+
+
+def packed_by_gdcm(path):
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    codec = gdcm.JPEGCodec()
+    codec.SetLossless(False)
+    codec.SetQuality(95)
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
+    change.SetUserCodec(codec)
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(path))
+    assert writer.Write()
 
 
 def test_dark_where_others_are_bright_is_still_the_measured_value(tmp_path, rng):
