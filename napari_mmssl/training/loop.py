@@ -16,6 +16,7 @@ from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
 from napari_mmssl.training.distributed import Ranks
 from napari_mmssl.training.feed import feed
 from napari_mmssl.training.gradient_step import GradientStep
+from napari_mmssl.training.memory import advice, is_out_of_memory, parted_text, release
 from napari_mmssl.training.recompute import recompute_encoders
 from napari_mmssl.training.run_folder import Order, Request, RunFolder, State
 from napari_mmssl.training.settings import RunSettings
@@ -78,11 +79,11 @@ class Loop:
         try:
             yield from self._train(resume)
             self._track(last=True)
-        except torch.cuda.OutOfMemoryError as error:
-            raise self._failed(self._memory_advice()) from error
         except MmsslError as error:
             raise self._failed(str(error)) from error
         except Exception as error:
+            if is_out_of_memory(error):
+                raise self._failed(advice(self.settings, self.device)) from error
             logger.error("%s", traceback.format_exc())
             raise self._failed(f"{type(error).__name__}: {error} (details in {self.run.path / 'log.txt'})") from error
 
@@ -145,13 +146,17 @@ class Loop:
         return _STATES[self.ranks.greatest(_STATES.index(wanted))]
 
     def _step(self, move: GradientStep, batch: PatchBatch, step: int) -> Iterator[dict[str, Any]]:
+        stepped = None
         try:
             stepped = move.gradients(batch, step)
-        except torch.cuda.OutOfMemoryError:
-            if not move.halve():
+        except Exception as error:
+            if not is_out_of_memory(error) or not move.halve():
                 raise
-            torch.cuda.empty_cache()
-            yield self._told_of_memory(move.parts, step)
+        if stepped is None:
+            # Out here, since the error holds on to all that was computed before it.
+            release(self.device)
+            text = parted_text(self.settings, move.parts, step, self.device)
+            yield self._emit("warning", step=step, about="memory", parts=move.parts, text=text)
             # Once: what does not fit now either would cost a training many times its time in ever smaller parts.
             stepped = move.gradients(batch, step)
         rate = learning_rate(step, self.settings)
@@ -163,27 +168,6 @@ class Loop:
             metrics={name: _json_number(value) for name, value in stepped.metrics.items()},
             learning_rate=rate,
             gradient_norm=_json_number(norm),
-        )
-
-    def _told_of_memory(self, parts: int, step: int) -> dict[str, Any]:
-        size = self.settings.optimisation.batch_size
-        text = (
-            f"the GPU had too little memory for {2 * size // parts} samples at once; from step {step} on each batch of "
-            f"{size} goes through the network in {parts} parts, with the gradient of the whole "
-            f"(objectives that compare samples compare {size // parts} at a time)"
-        )
-        return self._emit("warning", step=step, about="memory", parts=parts, text=text)
-
-    def _memory_advice(self) -> str:
-        how, data = self.settings.optimisation, self.settings.data
-        free, total = torch.cuda.mem_get_info() if torch.cuda.is_available() else (0, 0)
-        room = f" ({free / 2**30:.1f} of {total / 2**30:.1f} GiB are free)" if total else ""
-        smaller = tuple(max(16, edge * 3 // 4 // 16 * 16) for edge in data.patch)
-        return (
-            f"the GPU has too little memory{room} for a batch of {how.batch_size} patches of {data.patch} voxels, even "
-            f"in parts; set optimisation.recompute = true in run.toml and resume, or start anew with --patch "
-            f"{','.join(map(str, smaller))}, a smaller --batch-size, or --device cpu; "
-            "mmssl pretrain --dry-run tells what fits"
         )
 
     def _look(self, step: int) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import torch
 
 from napari_mmssl.training.distributed import Ranks
 from napari_mmssl.training.gradient_step import GradientStep
+from napari_mmssl.training.memory import is_out_of_memory, release
 from napari_mmssl.training.recompute import recompute_encoders
 from napari_mmssl.training.settings import RunSettings
 from napari_mmssl.training.trainee import Trainee
@@ -60,10 +61,12 @@ def dry_step(trainee: Trainee, settings: RunSettings, device: torch.device) -> D
             move.gradients(batch, step)
             move.move(0.0)
             times.append(time.perf_counter() - began)
-    except torch.cuda.OutOfMemoryError:
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         return DryStep(None, memory.peak(), memory.free)
+    finally:
+        release(device)
     return DryStep(statistics.median(times[1:]), memory.peak(), memory.free)
 
 
