@@ -1,7 +1,6 @@
 """``mmssl predict``."""
 
 import argparse
-import sys
 from pathlib import Path
 
 SUMMARY = "draw label maps, written in the space of the source scans"
@@ -48,28 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict; Ctrl-C stops after what is written."""
-    from napari_mmssl.cli.progress import ProgressLine
+    from napari_mmssl.cli.progress import ended, watched
     from napari_mmssl.workflows.predict import Extras, predict
-    from napari_mmssl.workflows.running import Interruption
 
-    line, interruption = ProgressLine(0), Interruption()
-    try:
-        with interruption.watching():
-            predict(
-                args.path,
-                args.weights,
-                args.out,
-                which=args.cases,
-                case_ids=args.case,
-                without=args.without,
-                missing=args.missing,
-                generators=args.generators,
-                extras=Extras(args.tta, args.save_probabilities, args.save_entropy),
-                device=args.device,
-                listener=line,
-                interruption=interruption,
-            )
-    finally:
-        line.close()
-    print(f"{'stopped; kept' if interruption.came else 'predicted'}: {args.out}", file=sys.stderr)
-    return 130 if interruption.came else 0
+    with watched(0) as (line, interruption):
+        predict(
+            args.path,
+            args.weights,
+            args.out,
+            which=args.cases,
+            case_ids=args.case,
+            without=args.without,
+            missing=args.missing,
+            generators=args.generators,
+            extras=Extras(args.tta, args.save_probabilities, args.save_entropy),
+            device=args.device,
+            listener=line,
+            interruption=interruption,
+        )
+    return ended(interruption, "predicted", args.out)

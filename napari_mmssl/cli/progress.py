@@ -2,9 +2,15 @@
 
 import shutil
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from napari_mmssl.workflows.running import Interruption
 
 
 class ProgressLine:
@@ -48,3 +54,28 @@ class ProgressLine:
     def close(self) -> None:
         """Finish the line."""
         self._bar.close()
+
+
+@contextmanager
+def watched(total: int, metrics: tuple[str, ...] = ()) -> Iterator[tuple[ProgressLine, "Interruption"]]:
+    """Yield a line to listen with and what Ctrl-C sets; both end with the block.
+
+    Parameters
+    ----------
+    total, metrics
+        As of :class:`ProgressLine`.
+    """
+    from napari_mmssl.workflows.running import Interruption
+
+    line, interruption = ProgressLine(total, metrics), Interruption()
+    try:
+        with interruption.watching():
+            yield line, interruption
+    finally:
+        line.close()
+
+
+def ended(interruption: "Interruption", done: str, out: Path) -> int:
+    """Say what lies in ``out`` now, ``done`` or stopped, and return the exit code."""
+    print(f"{'stopped; kept' if interruption.came else done}: {out}", file=sys.stderr)
+    return 130 if interruption.came else 0

@@ -86,19 +86,14 @@ def _attach(path: Path) -> int:
 
 
 def _resume(path: Path) -> int:
-    from napari_mmssl.cli.progress import ProgressLine
+    from napari_mmssl.cli.progress import watched
     from napari_mmssl.training.run_folder import RunFolder
     from napari_mmssl.workflows.resume import resume
-    from napari_mmssl.workflows.running import Interruption
 
     status = RunFolder.open(path).status()
     if status["state"] == "done":
         print(f"'{path}' is done; there is nothing to go on with", file=sys.stderr)
         return 0
-    line, interruption = ProgressLine(status["total"], ("tile_accuracy", "dice")), Interruption()
-    try:
-        with interruption.watching():
-            resume(path, listener=line, interruption=interruption)
-    finally:
-        line.close()
+    with watched(status["total"], ("tile_accuracy", "dice")) as (line, interruption):
+        resume(path, listener=line, interruption=interruption)
     return 130 if interruption.came else 0

@@ -45,9 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from napari_mmssl.cli.progress import ProgressLine
+    from napari_mmssl.cli.progress import ended, watched
     from napari_mmssl.workflows.configure import synthesis_settings
-    from napari_mmssl.workflows.running import Interruption
     from napari_mmssl.workflows.synthesize import train_generators
 
     args.encoder, size, args.size = None, args.size, None
@@ -56,42 +55,32 @@ def _train(args: argparse.Namespace) -> int:
         flags["size"] = size
     settings = synthesis_settings(file=args.config, flags=flags, assignments=args.assignments)
     out = args.out or default_out(f"{settings.source}_to_{settings.target}", settings.cohort)
-    line, interruption = ProgressLine(settings.optimisation.steps, ("ssim", "cycle_l1")), Interruption()
-    try:
-        with interruption.watching():
-            train_generators(settings, out, listener=line, interruption=interruption)
-    finally:
-        line.close()
-    print(f"{'stopped; kept' if interruption.came else 'trained'}: {out}", file=sys.stderr)
-    return 130 if interruption.came else 0
+    with watched(settings.optimisation.steps, ("ssim", "cycle_l1")) as (line, interruption):
+        train_generators(settings, out, listener=line, interruption=interruption)
+    return ended(interruption, "trained", out)
 
 
 def _apply(args: argparse.Namespace) -> int:
-    from napari_mmssl.cli.progress import ProgressLine
+    from napari_mmssl.cli.progress import watched
     from napari_mmssl.workflows.partners import make_partners
-    from napari_mmssl.workflows.running import Interruption
 
-    line, interruption = ProgressLine(0), Interruption()
     verdicts: list[dict[str, Any]] = []
 
     def listen(event: dict[str, Any]) -> None:
         line(event)
         verdicts.extend(event.get("made", {}).values())
 
-    try:
-        with interruption.watching():
-            make_partners(
-                args.path,
-                args.weights,
-                args.out,
-                case_ids=args.case,
-                also_known=args.also_known,
-                device=args.device,
-                listener=listen,
-                interruption=interruption,
-            )
-    finally:
-        line.close()
+    with watched(0) as (line, interruption):
+        make_partners(
+            args.path,
+            args.weights,
+            args.out,
+            case_ids=args.case,
+            also_known=args.also_known,
+            device=args.device,
+            listener=listen,
+            interruption=interruption,
+        )
     passed = sum(verdict["passed"] for verdict in verdicts)
     print(f"{len(verdicts)} synthetic volumes, {passed} of them passed the quality gate: {args.out}", file=sys.stderr)
     return 130 if interruption.came else 0
