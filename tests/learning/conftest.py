@@ -1,6 +1,7 @@
 """A cohort to learn from, and trainings on it that several proofs look at.
 
-The cohort is a phantom, or, with ``MMSSL_PROOF_COHORT=/path/to/cohort``, whatever lies there.
+The cohort is a phantom, or, with ``MMSSL_PROOF_COHORT=/path/to/cohort``, whatever lies there; ``rendered`` stands for
+twelve real anatomies in made-up contrasts, which only developers have.
 """
 
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from rendered_people import render_people
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.training.pretraining import Pretraining
@@ -39,8 +41,11 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def proof_cohort(tmp_path_factory) -> Path:
+def proof_cohort(tmp_path_factory, request) -> Path:
     given = os.environ.get("MMSSL_PROOF_COHORT")
+    if given == "rendered":
+        maps = request.getfixturevalue("shared_data") / "labelmaps_synthseg_2mm"
+        return render_people(maps, tmp_path_factory.mktemp("proof") / "cohort")
     if given:
         return Path(given)
     return make_sample("glioma", tmp_path_factory.mktemp("proof") / "cohort", PHANTOMS, 0, 3.0)
