@@ -1,8 +1,8 @@
 """``mmssl finetune``."""
 
 import argparse
-import sys
 
+from napari_mmssl.cli.dry_run import add_dry_run_arguments, dry_run
 from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table, in_processes
 from napari_mmssl.workflows.catalogue import read_catalogue
 
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     names = [entry["name"] for entry in read_catalogue()["tasks"]]
     add_training_arguments(parser)
+    add_dry_run_arguments(parser)
     parser.add_argument("--task", choices=names, help="what to learn (default: segmentation)")
     parser.add_argument("--weights", metavar="RUN", help="pretraining to start from, or none for from scratch")
     parser.add_argument("--label-fraction", type=float, metavar="F", help="share of the training subjects to use")
@@ -45,21 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune; Ctrl-C stops and keeps."""
-    from napari_mmssl.cli.progress import ProgressLine
+    from napari_mmssl.cli.progress import ended, watched
     from napari_mmssl.workflows.configure import finetune_settings
     from napari_mmssl.workflows.finetune import finetune
-    from napari_mmssl.workflows.running import Interruption
 
     settings = finetune_settings(file=args.config, flags=flags_as_table(args, _SETTINGS), assignments=args.assignments)
+    if args.dry_run:
+        return dry_run(settings, as_json=args.json)
     name = "scratch" if settings.weights == "none" else "finetune"
     out = args.out or default_out(name if settings.task.name == "segmentation" else settings.task.name, settings.cohort)
     if (code := in_processes(args, out)) is not None:
         return code
-    line, interruption = ProgressLine(settings.optimisation.steps, _SHOWN), Interruption()
-    try:
-        with interruption.watching():
-            finetune(settings, out, listener=line, interruption=interruption)
-    finally:
-        line.close()
-    print(f"{'stopped; kept' if interruption.came else 'fine-tuned'}: {out}", file=sys.stderr)
-    return 130 if interruption.came else 0
+    with watched(settings.optimisation.steps, _SHOWN) as (line, interruption):
+        finetune(settings, out, listener=line, interruption=interruption)
+    return ended(interruption, "fine-tuned", out)

@@ -29,8 +29,8 @@ def parted_text(settings: RunSettings, parts: int, step: int, device: torch.devi
     """Return what is said when batches go through in ``parts`` parts from ``step`` on."""
     size = settings.optimisation.batch_size
     return (
-        f"{_owner(device)} had too little memory for {2 * size // parts} samples at once; from step {step} on each batch "
-        f"of {size} goes through the network in {parts} parts, with the gradient of the whole "
+        f"{_owner(device)} had too little memory for {2 * size // parts} samples at once; from step {step} on each "
+        f"batch of {size} goes through the network in {parts} parts, with the gradient of the whole "
         f"(objectives that compare samples compare {size // parts} at a time)"
     )
 
@@ -39,12 +39,12 @@ def advice(settings: RunSettings, device: torch.device) -> str:
     """Return why a training cannot go on, with the numbers, and what to do."""
     how, data = settings.optimisation, settings.data
     free, total = _room(device)
-    smaller = tuple(max(16, edge * 3 // 4 // 16 * 16) for edge in data.patch)
+    smaller = ",".join(str(max(16, edge * 3 // 4 // 16 * 16)) for edge in data.patch)
     elsewhere = "" if device.type == "cpu" else ", or --device cpu"
     return (
-        f"{_owner(device)} has too little memory ({free / 2**30:.1f} of {total / 2**30:.1f} GiB are free) for a batch of "
-        f"{how.batch_size} patches of {data.patch} voxels, even in parts; set optimisation.recompute = true in run.toml "
-        f"and resume, or start anew with --patch {','.join(map(str, smaller))}, a smaller --batch-size{elsewhere}; "
+        f"{_owner(device)} has too little memory ({free / 2**30:.1f} of {total / 2**30:.1f} GiB are free) for a batch "
+        f"of {how.batch_size} patches of {data.patch} voxels, even in parts; set optimisation.recompute = true in "
+        f"run.toml and resume, or start anew with --patch {smaller}, a smaller --batch-size{elsewhere}; "
         "--dry-run tells what fits"
     )
 

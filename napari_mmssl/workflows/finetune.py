@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,11 @@ from napari_mmssl.workflows.running import (
     training,
 )
 
+if TYPE_CHECKING:
+    import torch
+
+    from napari_mmssl.training.fine_tuning import FineTuning
+
 
 def finetune(
     settings: FinetuneSettings,
@@ -39,41 +44,19 @@ def finetune(
     The encoder's kind and size, and the spacing, come from the weights where there are any: a network
     sees what it was pretrained on.
     """
-    card = None if settings.weights == "none" else _encoder_card(Path(settings.weights))
-    if card is not None:
-        settings = _like_pretrained(settings, card)
-    kind = tasks.get(settings.task.name)
-    material = gather(
-        settings.cohort,
-        settings.data,
-        settings.seed,
-        labelled=kind.gives == "label map",
-        fraction=settings.label_fraction,
-        lacks=lambda case: kind.lacks(settings.task, case),
-    )
-    settings = material.settle(settings)
+    settings, material = settled(settings)
     with training(out, "finetune", as_table(settings), resume=resume) as (run, ranks):
         from napari_mmssl.training.device import choose_device
-        from napari_mmssl.training.fine_tuning import FineTuning
         from napari_mmssl.training.loop import Loop
-        from napari_mmssl.training.template_files import read_shelf
-        from napari_mmssl.training.weights_files import read_weights
 
         set_threads()
         listener = listener if ranks.is_first else ignore
         device = choose_device(settings.device, ranks.local_rank)
-        ready = prepare(material, run, listener, ranks, with_label=kind.gives == "label map")
+        ready = prepare(material, run, listener, ranks, with_label=reads_label_maps(settings))
         material, train, validation = ready.material, ready.train, ready.validation
-        cases = [*material.train, *material.validation]
-        values = {one.id: set(np.unique(one.label).tolist()) for one in [*train, *validation] if one.label is not None}
-        facts, reason = kind.fit(settings.task, material.cohort, material.train, values)
+        trainee, facts, reason = make_trainee(settings, material, train, validation, device)
         listener({"kind": "convention", "text": reason})
-        pretrained = None if card is None else read_weights(Path(settings.weights), "encoder")
-        clinical = {case.id: case.clinical for case in cases}
-        task = kind(settings.task, facts)
-        shelf = None if card is None else read_shelf(Path(settings.weights))
-        trainee = FineTuning(settings, task, train, validation, clinical, device, pretrained, shelf)
-        parents = [] if card is None else [_parent(Path(settings.weights))]
+        parents = [] if settings.weights == "none" else [_parent(Path(settings.weights))]
         report = [{"name": one.name, "outcome": one.outcome, "reason": one.reason} for one in trainee.transfer]
         run.write_provenance(
             provenance(material, parents)
@@ -81,7 +64,7 @@ def finetune(
                 "device": str(device),
                 "processes": ranks.world,
                 "transfer": report,
-                "task": {"reason": reason, **task.facts},
+                "task": {"reason": reason, **trainee.task.facts},
             }
             | ({"convention": {"reason": reason, **facts["convention"]}} if "convention" in facts else {})
         )
@@ -91,6 +74,54 @@ def finetune(
         for event in loop.events(resume=resume):
             listener(event)
     return run
+
+
+def reads_label_maps(settings: FinetuneSettings) -> bool:
+    """Whether the task is learned from label maps; others are learned from the clinical table."""
+    return tasks.get(settings.task.name).gives == "label map"
+
+
+def settled(settings: FinetuneSettings) -> tuple[FinetuneSettings, Material]:
+    """Return the cases to learn from, and the settings with all that weights and cohort decide; errors as `finetune`.
+
+    Only headers are read.
+    """
+    if settings.weights != "none":
+        settings = _like_pretrained(settings, _encoder_card(Path(settings.weights)))
+    kind = tasks.get(settings.task.name)
+    material = gather(
+        settings.cohort,
+        settings.data,
+        settings.seed,
+        labelled=reads_label_maps(settings),
+        fraction=settings.label_fraction,
+        lacks=lambda case: kind.lacks(settings.task, case),
+    )
+    return material.settle(settings), material
+
+
+def make_trainee(
+    settings: FinetuneSettings,
+    material: Material,
+    train: Sequence[PreparedCase],
+    validation: Sequence[PreparedCase],
+    device: "torch.device",
+) -> tuple["FineTuning", dict[str, Any], str]:
+    """Return what is trained, what its task found in the cohort, and the reason for that in words."""
+    from napari_mmssl.training.fine_tuning import FineTuning
+    from napari_mmssl.training.template_files import read_shelf
+    from napari_mmssl.training.weights_files import read_weights
+
+    kind, weights = tasks.get(settings.task.name), Path(settings.weights)
+    from_scratch = settings.weights == "none"
+    values = {one.id: set(np.unique(one.label).tolist()) for one in [*train, *validation] if one.label is not None}
+    facts, reason = kind.fit(settings.task, material.cohort, material.train, values)
+    pretrained = None if from_scratch else read_weights(weights, "encoder")
+    clinical = {case.id: case.clinical for case in (*material.train, *material.validation)}
+    shelf = None if from_scratch else read_shelf(weights)
+    task = kind(settings.task, facts)
+    trainee = FineTuning(settings, task, train, validation, clinical, device, pretrained, shelf)
+    return trainee, facts, reason
 
 
 def _look_for_leaks(

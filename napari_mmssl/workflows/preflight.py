@@ -1,11 +1,21 @@
-"""Tell before a pretraining what it will take, and propose what fits if it does not fit."""
+"""Tell before a training what it will take, and propose what fits if it does not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from napari_mmssl.training.settings import PretrainSettings
-from napari_mmssl.workflows.material import gather
+from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.training.settings import FinetuneSettings, PretrainSettings
+from napari_mmssl.workflows.finetune import make_trainee, reads_label_maps, settled
+from napari_mmssl.workflows.material import Material, gather
 from napari_mmssl.workflows.running import set_threads
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_mmssl.training.trainee import Trainee
+
+S = TypeVar("S", PretrainSettings, FinetuneSettings)
 
 
 @dataclass(frozen=True)
@@ -37,32 +47,38 @@ class Preflight:
     proposal: tuple[str, ...] | None
 
 
-def preflight(settings: PretrainSettings) -> Preflight:
+def preflight(settings: PretrainSettings | FinetuneSettings) -> Preflight:
     """Make dry steps with ``settings`` on the device itself, and with less and less until they fit.
 
-    Only as many cases are prepared as a batch has samples; no run folder is made.
+    Only as many cases are prepared as a batch has samples; no run folder is made. Looks at unseen people, whose windows
+    take less than a step, are left out.
 
     Raises
     ------
     MmsslError
         If the cohort or the settings do not do.
     """
+    if isinstance(settings, FinetuneSettings):
+        return _fitted(*settled(settings))
     material = gather(settings.cohort, settings.data, settings.seed, labelled=False)
-    settings = material.settle(settings)
+    return _fitted(material.settle(settings), material)
+
+
+def _fitted(settings: S, material: Material) -> Preflight:
     from napari_mmssl.training.device import choose_device
     from napari_mmssl.training.preflight import DryStep, dry_step
-    from napari_mmssl.training.pretraining import Pretraining
 
     set_threads()
     device = choose_device(settings.device)
     # Those with most modalities, since a recipe may leave out people who have fewer.
     fullest = sorted(material.train, key=lambda case: -len(case.modalities))[: settings.optimisation.batch_size]
-    cases = material.prepare(fullest, with_label=False, progress=lambda done, total: None)
+    labelled = isinstance(settings, FinetuneSettings) and reads_label_maps(settings)
+    cases = material.prepare(fullest, with_label=labelled, progress=lambda done, total: None)
     smallest = 0
 
-    def tried(changed: PretrainSettings) -> DryStep:
+    def tried(changed: S) -> DryStep:
         nonlocal smallest
-        trainee = Pretraining(changed, cases, [], device)
+        trainee = _trainee(changed, material, cases, device)
         smallest = trainee.smallest_part
         return dry_step(trainee, changed, device)
 
@@ -87,24 +103,38 @@ def preflight(settings: PretrainSettings) -> Preflight:
     )
 
 
-def _smaller(settings: PretrainSettings, smallest: int) -> Iterator[tuple[tuple[str, ...], PretrainSettings]]:
+def _trainee(
+    settings: PretrainSettings | FinetuneSettings,
+    material: Material,
+    cases: Sequence[PreparedCase],
+    device: "torch.device",
+) -> "Trainee":
+    if isinstance(settings, FinetuneSettings):
+        return make_trainee(settings, material, cases, [], device)[0]
+    from napari_mmssl.training.pretraining import Pretraining
+
+    return Pretraining(settings, cases, [], device)
+
+
+def _smaller(settings: S, smallest: int) -> Iterator[tuple[tuple[str, ...], S]]:
     """Yield changes that take less memory, those that change the result least first."""
     how = settings.optimisation
     parts = how.accumulate
-    while how.batch_size // (parts * 2) >= max(1, smallest):
+    # A smallest part of 0: the batch cannot be parted.
+    while smallest and how.batch_size // (parts * 2) >= smallest:
         parts *= 2
         yield _changed(settings, accumulate=parts)
-    yield _changed(settings, accumulate=parts, recompute=True)
+    less, changed = _changed(settings, accumulate=parts, recompute=True)
+    yield less, changed
     patch = settings.data.patch
     while min(patch) > 32:
         z, y, x = (max(32, edge * 3 // 4 // 16 * 16) for edge in patch)
         patch = (z, y, x)
-        changes, changed = _changed(settings, accumulate=parts, recompute=True)
         data = changed.data.model_copy(update={"patch": patch})
-        yield (*changes, f"data.patch=[{z},{y},{x}]"), changed.model_copy(update={"data": data})
+        yield (*less, f"data.patch=[{z},{y},{x}]"), changed.model_copy(update={"data": data})
 
 
-def _changed(settings: PretrainSettings, **update: int) -> tuple[tuple[str, ...], PretrainSettings]:
+def _changed(settings: S, **update: int) -> tuple[tuple[str, ...], S]:
     optimisation = settings.optimisation.model_copy(update=update)
     changes = tuple(f"optimisation.{key}={str(value).lower()}" for key, value in update.items())
     return changes, settings.model_copy(update={"optimisation": optimisation})

@@ -1,5 +1,6 @@
 """What is told before a training, on a tiny cohort."""
 
+import json
 import re
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
+from napari_mmssl.training.fine_tuning import FineTuning
 from napari_mmssl.training.pretraining import Pretraining
-from napari_mmssl.workflows.configure import pretrain_settings
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.preflight import preflight
 
 
@@ -63,3 +65,32 @@ def test_a_proposal_of_nothing_is_made_where_all_fits(cohort):
 
     assert (found.fits, found.proposal) == (True, ())
     assert 0 <= found.memory_gib < found.free_gib
+
+
+def test_a_fine_tuning_is_told_of_too_and_answers_programs(cohort, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--weights", "none", "--patch", "16", "--steps", "3600", "--batch-size", "2", "--dry-run", "--json"]
+
+    assert main(["finetune", str(cohort), *words]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    assert found["fits"] is True
+    assert found["total_s"] == pytest.approx(3600 * found["step_s"])
+    assert 0 < found["memory_gib"] < found["free_gib"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fine_tuning_that_does_not_fit_gets_a_proposal(cohort, monkeypatch):
+    step = FineTuning.step
+
+    def short(self, batch):
+        if len(batch) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return step(self, batch)
+
+    monkeypatch.setattr(FineTuning, "step", short)
+    flags = {"cohort": str(cohort), "data": {"patch": [16, 16, 16]}, "optimisation": {"batch_size": 4}}
+
+    found = preflight(finetune_settings(flags=flags))
+
+    assert (found.fits, found.proposal) == (False, ("optimisation.accumulate=2",))
