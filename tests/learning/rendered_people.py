@@ -32,7 +32,7 @@ def render_people(label_maps: Path, folder: Path) -> Path:
     for number, path in enumerate(sorted(label_maps.glob("seg_*.nii.gz")), start=1):
         image = nib.load(path)
         labels = np.asarray(image.dataobj).astype(int)
-        brain = (labels > 0) & (labels < _FIRST_OUTSIDE)
+        brain = _largest_piece((labels > 0) & (labels < _FIRST_OUTSIDE))
         rng = np.random.default_rng([17, number])
         case = folder / f"person-{number:02d}"
         case.mkdir(parents=True)
@@ -40,6 +40,12 @@ def render_people(label_maps: Path, folder: Path) -> Path:
             scan = np.where(brain, np.maximum(_paint(rng, labels, modality), 0.01) * rng.uniform(300, 900), 0)
             nib.save(nib.Nifti1Image(scan.astype(np.float32), image.affine), case / f"{modality}.nii.gz")
     return folder
+
+
+def _largest_piece(mask: np.ndarray) -> np.ndarray:
+    """Return the largest connected piece; optic nerves and vessels may lie apart from the brain."""
+    pieces, _ = ndimage.label(mask)
+    return np.asarray(pieces == np.bincount(pieces[mask]).argmax())
 
 
 def _paint(rng: np.random.Generator, labels: np.ndarray, modality: str) -> np.ndarray:
