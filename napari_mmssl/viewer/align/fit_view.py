@@ -27,15 +27,14 @@ def fit_layers(fit: "Fit", how: str) -> list[LayerTuple]:
     """Return the layers of ``fit`` for two cells: pairs in two colours, or one checkerboard in each."""
     if how == CHECKERBOARD:
         return [
-            _layer(fit, checkered(fit.fixed, moving), f"{when} · {fit.modality} on {fit.onto}", when)
-            for when, moving in _moments(fit)
+            _layer(fit, checkered(fit.fixed, moving), f"{fit.modality}, {when}", when) for when, moving in _moments(fit)
         ]
     layers = []
     for when, moving in _moments(fit):
         # Shown in the cell, and short: a letter of the orientation stands beside it.
-        named = f"{when} · {fit.modality} on {fit.onto}"
+        named = f"{fit.modality}, {when}"
         layers.append(_layer(fit, fit.fixed, named, f"{when} reference", _FIXED))
-        data, state, kind = _layer(fit, moving, f"{when} · {fit.modality} ({_MOVING})", when, _MOVING)
+        data, state, kind = _layer(fit, moving, f"{fit.modality}, {when} ({_MOVING})", when, _MOVING)
         layers.append((data, state | {"blending": "additive"}, kind))
     return layers
 

@@ -55,7 +55,7 @@ class AlignWidget(Panel):
         case, cohort = self.session.case, self.session.cohort
         if case is None or cohort is None or self.job.active:
             return
-        self._forget_preview()
+        self.leave_preview()
         self._previewed = case
         self._preview = Path(tempfile.mkdtemp(prefix="mmssl-align-"))
         self._begin(["--case", case.id], cohort, self._preview, f"aligning '{case.id}' to look at")
@@ -65,7 +65,7 @@ class AlignWidget(Panel):
         cohort = self.session.cohort
         if cohort is None or self.job.active:
             return
-        self._forget_preview()
+        self.leave_preview()
         self._begin([], cohort, self.form_.out, f"aligning '{cohort.root.name}'")
 
     def cancel(self) -> None:
@@ -76,7 +76,7 @@ class AlignWidget(Panel):
         cancelled = "cancelled"
         if self._preview is None and self.job.out.exists():
             cancelled = f"cancelled; what was written is in '{self.job.out}'"
-        self._forget_preview()
+        self.leave_preview()
         self._say(cancelled)
         self._refresh()
 
@@ -101,6 +101,16 @@ class AlignWidget(Panel):
                 self._refresh()
 
         self.in_thread(work, done, self._say)
+
+    def leave_preview(self) -> None:
+        """Take the preview away, forget it, and show the case again."""
+        if self.fits.shown:
+            self.fits.clear()
+        if self._preview is not None:
+            shutil.rmtree(self._preview, ignore_errors=True)
+        self._preview = self._previewed = None
+        self.form_.set_modalities([])
+        self.form_.set_comparing(False)
 
     def back_to_scans(self, folder: Path) -> None:
         """Write the label map drawn on the aligned case in hand onto the grid of each of its scans."""
@@ -132,7 +142,7 @@ class AlignWidget(Panel):
             show_info(f"the alignment goes on by itself; the cases will be in '{self.job.out}'")
         elif self.job.active:
             self.job.order("cancel")
-        self._forget_preview()
+        self.leave_preview()
 
     # -- drawing ------------------------------------------------------------------------------
 
@@ -146,7 +156,7 @@ class AlignWidget(Panel):
         self._state = self.text("state")
         self.form_.draw_comparison(self)
         self.form_.chosen.connect(self.show_fit)
-        self.form_.leave.clicked.connect(self._forget_preview)
+        self.form_.leave.clicked.connect(self.leave_preview)
         self.form_.draw_back(self)
         self.form_.back.clicked.connect(self._ask_back)
         self.column.addStretch(1)
@@ -154,7 +164,7 @@ class AlignWidget(Panel):
     # -- following ----------------------------------------------------------------------------
 
     def _cohort_changed(self, cohort: Cohort | None) -> None:
-        self._forget_preview()
+        self.leave_preview()
         self._is_aligned = False
         self.form_.show_cohort(cohort)
         if cohort is None:
@@ -177,7 +187,7 @@ class AlignWidget(Panel):
             if self.job.active:
                 self.job.order("cancel")
                 self._say("the preview was given up, since another case is open")
-            self._forget_preview()
+            self.leave_preview()
         self.form_.show_case(case)
         self._refresh()
 
@@ -189,9 +199,7 @@ class AlignWidget(Panel):
         self.form_.cancel.setEnabled(busy)
         self.form_.set_comparing(self.fits.shown)
         self.form_.back.setEnabled(self._is_aligned and case is not None)
-        if not busy:
-            self._progress.setRange(0, 1)
-            self._progress.reset()
+        self._progress.setVisible(busy)
 
     def _begin(self, words: list[str], cohort: Cohort, out: Path, said: str) -> None:
         self.job.start(
@@ -250,7 +258,7 @@ class AlignWidget(Panel):
         self.in_thread(find, found, self._say)
 
     def _failed(self, sentence: str) -> None:
-        self._forget_preview()
+        self.leave_preview()
         self._broken(sentence)
         self._refresh()
 
@@ -258,17 +266,6 @@ class AlignWidget(Panel):
         if self._preview is not None:
             self.job.end_quietly()
             shutil.rmtree(self._preview, ignore_errors=True)
-
-    def _forget_preview(self) -> None:
-        if self.fits.shown:
-            self.fits.clear()
-        if self._preview is not None:
-            shutil.rmtree(self._preview, ignore_errors=True)
-        self._preview = self._previewed = None
-        self.form_.set_modalities([])
-        self.form_.set_comparing(False)
-
-    # -- asking -------------------------------------------------------------------------------
 
     def _ask_back(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for label maps on the scans' own grids")

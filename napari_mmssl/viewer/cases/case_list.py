@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QHeaderView, QLineEdit, QTableView
+from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLineEdit, QTableView
 
 from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.viewer.cases.case_table import CaseTable
@@ -17,6 +17,8 @@ ALL, WITH_LABEL, WITHOUT_LABEL, WITH_FINDINGS, COMPLETE = (
     "with findings",
     "with all modalities",
 )
+#: For the width of columns, in pixels.
+_MEASURED_ROWS, _MARGIN, _WIDEST_COLUMN = 50, 14, 150
 GROUPS = ("train", "validation", "test")
 
 
@@ -71,11 +73,13 @@ class CaseList(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setSortingEnabled(True)
+        # Four modalities, label and split are seen in a narrow dock.
+        self.horizontalHeader().setStyleSheet("QHeaderView::section { padding: 0px; }")
+        self.horizontalHeader().setMinimumSectionSize(20)
         self.horizontalHeader().setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().hide()
-        # Measuring the contents of ten thousand rows would block the window.
-        self.horizontalHeader().setResizeContentsPrecision(50)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.table.modelReset.connect(self._fit_columns)
         self.horizontalHeader().setStretchLastSection(True)
         self.verticalHeader().setDefaultSectionSize(24)
         self.setMinimumHeight(140)
@@ -90,10 +94,7 @@ class CaseList(QTableView):
 
     def add_filters(self, panel: Panel) -> None:
         """Add the fields of the filter to the column of ``panel``."""
-        row = QHBoxLayout()
-        row.addWidget(self._words, 1)
-        row.addWidget(self._choice, 1)
-        panel.column.addLayout(row)
+        panel.row(self._words, self._choice)
 
     def show_cohort(self, cohort: Cohort | None, groups: Mapping[str, str]) -> None:
         """Show ``cohort``, or nothing."""
@@ -126,6 +127,15 @@ class CaseList(QTableView):
             self.chosen.emit(self._case(self.currentIndex()))
             return
         super().keyPressEvent(event)
+
+    def _fit_columns(self) -> None:
+        """Give each column the width of its words, which Qt rounds up to twice of it in headings."""
+        measure = self.fontMetrics().horizontalAdvance
+        # Measuring all words of ten thousand rows would block the window.
+        rows = range(min(self.table.rowCount(), _MEASURED_ROWS))
+        for column, head in enumerate(self.table.heads):
+            words = [head, *(self.table.index(row, column).data() for row in rows)]
+            self.setColumnWidth(column, min(max(map(measure, words)) + _MARGIN, _WIDEST_COLUMN))
 
     def _case(self, index: QModelIndex) -> Case:
         return self.table.case(self._filter.mapToSource(index).row())

@@ -87,10 +87,7 @@ class ViewControls:
         self._position = panel.text("cursor_position")
         self._position.setToolTip("Scanner position under the mouse, true also for tilted scans")
         for first, second in ((beside, self._window), (self._position, convention)):
-            row = QHBoxLayout()
-            row.addWidget(first, 1)
-            row.addWidget(second, 1)
-            panel.column.addLayout(row)
+            panel.row(first, second)
 
     # -- doing --------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QFrame,
+    QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QStyle,
@@ -34,10 +36,19 @@ class _Column(QWidget):
     def event(self, event: QEvent) -> bool:
         done = bool(super().event(event))
         if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
-            height = self.layout().minimumHeightForWidth(self.width())
+            height = max(0, self.layout().minimumHeightForWidth(self.width()))
             if height != self.minimumHeight():
                 self.setMinimumHeight(height)
         return done
+
+
+class Sentence(QLabel):
+    """A line of text that takes no room while it says nothing."""
+
+    def setText(self, words: str) -> None:
+        """Say ``words``."""
+        super().setText(words)
+        self.setVisible(bool(words))
 
 
 class Panel(QWidget):
@@ -101,14 +112,27 @@ class Panel(QWidget):
         self.column.addLayout(form)
         return form
 
+    def row(self, *widgets: QWidget, wide: QWidget | None = None) -> None:
+        """Add ``widgets`` to the column, side by side; ``wide`` takes the room that is left, else all share it."""
+        self.column.addLayout(beside(*widgets, wide=wide))
+
+    def button(self, words: str, name: str, tip: str, clicked: Callable[[], Any], shortcut: str = "") -> QPushButton:
+        """Return a button that calls ``clicked``, which gets no argument; its keys stand in its tooltip."""
+        button: QPushButton = self.part(QPushButton(words), name, f"{tip} ({shortcut})" if shortcut else tip)
+        button.clicked.connect(lambda _checked=False: clicked())
+        if shortcut:
+            button.setShortcut(shortcut)
+        return button
+
     def text(self, name: str, words: str = "") -> QLabel:
         """Add a line of text that wraps, and return it."""
-        label = QLabel(words)
+        label = Sentence(words)
         label.setWordWrap(True)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         # A long path without spaces must not make the dock wide.
         label.setMinimumWidth(1)
         self.column.addWidget(self.part(label, name))
+        label.setVisible(bool(words))
         return label
 
     def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[str], None]) -> None:
@@ -130,3 +154,11 @@ class Panel(QWidget):
         wanted = self._inner.minimumSizeHint().width() + bar
         self.setMinimumWidth(min(max(wanted, _NARROWEST), _WIDEST))
         super().showEvent(event)
+
+
+def beside(*widgets: QWidget, wide: QWidget | None = None) -> QHBoxLayout:
+    """Return a layout of ``widgets`` side by side, for a form; ``wide`` takes the room that is left."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget, int(widget is wide))
+    return row

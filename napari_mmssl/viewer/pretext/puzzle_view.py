@@ -191,7 +191,7 @@ class PuzzleView:
 
     def _labels(self, role: str, array: np.ndarray, classes: tuple[LabelClass, ...], *, visible: bool) -> LayerTuple:
         label_map = LabelMap(array.astype(np.uint8), self._geometry(array), classes)
-        data, state, kind = labels_layer(label_map, f"{role} · {self.picture.case}", case=self.picture.case, role=role)
+        data, state, kind = labels_layer(label_map, role.removeprefix(ROLE), case=self.picture.case, role=role)
         return data, state | {"visible": visible, "opacity": 0.8 if role == WRONG_ROLE else 0.35}, kind
 
     def _geometry(self, array: np.ndarray) -> Geometry:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.cohorts.find import find_cohort
@@ -61,10 +61,7 @@ class Keeping:
 
     def add_to(self, panel: Panel) -> None:
         """Add the buttons for corrections to the column of ``panel``."""
-        row = QHBoxLayout()
-        row.addWidget(self.keep)
-        row.addWidget(self.learn)
-        panel.column.addLayout(row)
+        panel.row(self.keep, self.learn)
 
     def refresh(self, *, drawn: bool, corrected: bool) -> None:
         """Offer what can be done."""

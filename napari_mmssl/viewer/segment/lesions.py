@@ -4,28 +4,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHBoxLayout, QHeaderView, QPushButton, QTableWidget
-from qtpy.QtWidgets import QTableWidgetItem as Item
+from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_mmssl.viewer.layers.placing import display_place
 from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.parts.read_only_table import ReadOnlyTable
 from napari_mmssl.volumes.geometry import Geometry, to_canonical
 from napari_mmssl.workflows.lesions import Lesion
 
-_HEADS = ("", "ml", "mm", "R", "A", "S")
-_TIPS = (
-    "Class",
-    "Millilitres",
-    "Longest diameter in mm, in any direction",
-    *(f"Centroid in the scanner's mm, to the {side}" for side in ("patient's right", "front", "head")),
+_HEADS = (
+    ("", "Class"),
+    ("ml", "Millilitres"),
+    ("mm", "Longest diameter in mm, in any direction"),
+    ("R", "Centroid in the scanner's mm, to the patient's right"),
+    ("A", "Centroid in the scanner's mm, to the front"),
+    ("S", "Centroid in the scanner's mm, to the head"),
 )
 #: A table of a thousand specks helps nobody; the rest is told in words.
 _MOST_ROWS = 200
 
 
-class LesionTable(QTableWidget):
+class LesionTable(ReadOnlyTable):
     """Lesions of a label map, the largest first; a click goes there.
 
     Parameters
@@ -35,19 +34,9 @@ class LesionTable(QTableWidget):
     """
 
     def __init__(self, panel: Panel) -> None:
-        super().__init__(0, len(_HEADS))
+        super().__init__(_HEADS)
         self._panel = panel
         panel.part(self, "lesions", "Separate lesions; click one to go there")
-        self.setHorizontalHeaderLabels(list(_HEADS))
-        for column, tip in enumerate(_TIPS):
-            self.horizontalHeaderItem(column).setToolTip(tip)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.horizontalHeader().setMinimumSectionSize(20)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        self.verticalHeader().setDefaultSectionSize(24)
         self.setMinimumHeight(130)
         self.cellClicked.connect(lambda row, _column: self.go_to(row))
         self._lesions: tuple[Lesion, ...] = ()
@@ -72,10 +61,7 @@ class LesionTable(QTableWidget):
 
     def add_to(self, panel: Panel) -> None:
         """Add the table, its buttons and its words to the column of ``panel``."""
-        row = QHBoxLayout()
-        row.addWidget(self._next)
-        row.addWidget(self._doubt)
-        panel.column.addLayout(row)
+        panel.row(self._next, self._doubt)
         panel.column.addWidget(self._together)
         panel.column.addWidget(self, 1)
         self._words = panel.text("lesion_words")
@@ -88,9 +74,9 @@ class LesionTable(QTableWidget):
     def show_lesions(self, lesions: Sequence[Lesion], geometry: Geometry | None) -> None:
         """Show ``lesions`` of a label map on the grid ``geometry``."""
         self._lesions, self._geometry = tuple(lesions), geometry
-        self.setRowCount(0)
+        self.forget_rows()
         for lesion in self._lesions[:_MOST_ROWS]:
-            self._add_row(lesion)
+            self._add_lesion(lesion)
         total = sum(lesion.volume_ml for lesion in lesions)
         more = f", the largest {_MOST_ROWS} of them listed" if len(lesions) > _MOST_ROWS else ""
         self._words.setText(f"{len(lesions)} separate, {total:.1f} ml{more}" if lesions else "")
@@ -133,19 +119,12 @@ class LesionTable(QTableWidget):
         first = viewer.dims.ndim - 3
         viewer.dims.set_point(range(first, first + 3), point)
 
-    def _add_row(self, lesion: Lesion) -> None:
-        row = self.rowCount()
-        self.insertRow(row)
-        patch = Item("■")
-        patch.setForeground(QColor(lesion.label.colour))
-        patch.setToolTip(f"{lesion.label.name}, {lesion.voxels} voxels")
+    def _add_lesion(self, lesion: Lesion) -> None:
         # Below 0.1 ml a second digit tells specks apart.
         size = f"{lesion.volume_ml:.1f}" if lesion.volume_ml >= 0.1 else f"{lesion.volume_ml:.2f}"
-        words = (size, f"{lesion.longest_mm:.1f}", *(f"{value:.0f}" for value in lesion.centroid_mm))
-        for column, item in enumerate((patch, *(Item(word) for word in words))):
-            if column:
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.setItem(row, column, item)
+        centroid = (f"{value:.0f}" for value in lesion.centroid_mm)
+        tip = f"{lesion.label.name}, {lesion.voxels} voxels"
+        self.add_row((lesion.label.colour, size, f"{lesion.longest_mm:.1f}", *centroid), tip=tip)
 
     def _enable(self, _event: Any = None) -> None:
         self._next.setEnabled(bool(self._lesions))

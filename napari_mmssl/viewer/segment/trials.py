@@ -2,28 +2,19 @@
 
 from dataclasses import dataclass
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QGridLayout,
-    QHeaderView,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.parts.read_only_table import ReadOnlyTable
 from napari_mmssl.viewer.segment.drawn import Drawn, Measured, mean_dice
 
-_HEADS = ("sequences seen", "ml", "Dice", "unsure")
-_TIPS = (
-    "What the network was given",
-    "All classes together, in millilitres",
-    "Mean over the classes that are there, against the reference",
-    "Mean entropy where it is not plainly background: 0 sure, 1 all classes alike",
+_HEADS = (
+    ("sequences seen", "What the network was given"),
+    ("ml", "All classes together, in millilitres"),
+    ("Dice", "Mean over the classes that are there, against the reference"),
+    ("unsure", "Mean entropy where it is not plainly background: 0 sure, 1 all classes alike"),
 )
 
 
@@ -71,22 +62,12 @@ class Trial:
     unsure: float | None
 
 
-class TrialTable(QTableWidget):
+class TrialTable(ReadOnlyTable):
     """Answers to the case in hand, by what the network was given; a click on one shows it again."""
 
     def __init__(self, panel: Panel) -> None:
-        super().__init__(0, len(_HEADS))
+        super().__init__(_HEADS, name=0)
         panel.part(self, "trials", "Each answer to this case; switch a sequence off and segment again to compare")
-        self.setHorizontalHeaderLabels(list(_HEADS))
-        for column, tip in enumerate(_TIPS):
-            self.horizontalHeaderItem(column).setToolTip(tip)
-        self.verticalHeader().hide()
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.horizontalHeader().setMinimumSectionSize(20)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.verticalHeader().setDefaultSectionSize(24)
         self.setMinimumHeight(90)
         self.setMaximumHeight(120)
         self._trials: list[Trial] = []
@@ -109,21 +90,11 @@ class TrialTable(QTableWidget):
         return self._trials[row].drawn
 
     def _show(self) -> None:
-        self.setRowCount(0)
-        for row, trial in enumerate(self._trials):
-            self.insertRow(row)
-            words = (
-                _seen(trial.drawn),
-                f"{trial.volume_ml:.1f}",
-                "–" if trial.dice is None else f"{trial.dice:.2f}",
-                "–" if trial.unsure is None else f"{trial.unsure:.2f}",
-            )
-            for column, word in enumerate(words):
-                item = QTableWidgetItem(word)
-                item.setToolTip(str(trial.drawn.file))
-                if column:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.setItem(row, column, item)
+        self.forget_rows()
+        for trial in self._trials:
+            numbers = ("–" if value is None else f"{value:.2f}" for value in (trial.dice, trial.unsure))
+            words = (_seen(trial.drawn), f"{trial.volume_ml:.1f}", *numbers)
+            self.add_row(words, tip=str(trial.drawn.file))
 
 
 def _seen(drawn: Drawn) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QProgressBar, QPushButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QProgressBar, QPushButton
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.viewer.layers.case_view import mark_saved
 from napari_mmssl.viewer.layers.layer_data import complete_classes, origin_of, to_label_map
-from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.parts.panel import Panel, beside
 from napari_mmssl.viewer.places import data_folder, free_folder, runs_folder
 from napari_mmssl.viewer.runs.following import Update, progress_words
 from napari_mmssl.viewer.runs.monitor import Launch, RunMonitor
@@ -49,6 +49,8 @@ class SegmentWidget(Panel):
         self.layer: Labels | None = None
         #: What was drawn, unchanged.
         self.drawn: Drawn | None = None
+        #: What was measured of it last.
+        self.measured: Measured | None = None
         self._predicted: Case | None = None
         self._without: tuple[str, ...] = ()
         self._gives_values = False
@@ -156,10 +158,7 @@ class SegmentWidget(Panel):
         self._weights_name.setPlaceholderText("no trained weights")
         choose = self.part(QPushButton("..."), "choose_weights", "Choose the run folder of a fine-tuning")
         choose.clicked.connect(self._ask_weights)
-        row = QHBoxLayout()
-        row.addWidget(self._weights_name, 1)
-        row.addWidget(choose)
-        form.addRow("weights", row)
+        form.addRow("weights", beside(self._weights_name, choose, wide=self._weights_name))
         self._case = self.part(QLineEdit(), "case", "The case that is open; chosen in the Cases widget")
         self._case.setReadOnly(True)
         self._case.setPlaceholderText("open a case in Cases")
@@ -193,10 +192,7 @@ class SegmentWidget(Panel):
         self._start.clicked.connect(self.start)
         self._cancel.clicked.connect(lambda: self.monitor.order("cancel"))
         self._elsewhere.clicked.connect(self._ask_elsewhere)
-        row = QHBoxLayout()
-        for button in (self._start, self._cancel, self._elsewhere):
-            row.addWidget(button)
-        self.column.addLayout(row)
+        self.row(self._start, self._cancel, self._elsewhere)
         self._more = self.part(
             QCheckBox("write probabilities of each class too"), "write_probabilities", "Takes space on disk"
         )
@@ -215,14 +211,8 @@ class SegmentWidget(Panel):
         self._save.clicked.connect(self._ask_save)
         self._suffix = self.part(QComboBox(), "file_format", "File format; .dcm: DICOM segmentation")
         self._suffix.addItems([".nii.gz", ".nrrd", ".mha", ".nii", ".dcm"])
-        row = QHBoxLayout()
-        for widget in (self._correct, self._keeping.keep, self._keeping.learn):
-            row.addWidget(widget)
-        self.column.addLayout(row)
-        row = QHBoxLayout()
-        for widget in (self._save, self._suffix, self._keeping.report):
-            row.addWidget(widget)
-        self.column.addLayout(row)
+        self.row(self._correct, self._keeping.keep, self._keeping.learn)
+        self.row(self._save, self._suffix, self._keeping.report)
 
     # -- following ----------------------------------------------------------------------------
 
@@ -248,6 +238,7 @@ class SegmentWidget(Panel):
         ready = self._weights is not None and self.session.case is not None
         self._start.setEnabled(ready and not self.monitor.active)
         self._cancel.setEnabled(self.monitor.active)
+        self._progress.setVisible(self.monitor.active)
         self._elsewhere.setEnabled(self.session.case is not None)
         drawn = self.layer is not None
         self._save.setEnabled(drawn)
@@ -312,6 +303,7 @@ class SegmentWidget(Panel):
         self.in_thread(lambda: measure(drawn, labels, together=together), done, self._say)
 
     def _tell(self, measured: Measured, drawn: Drawn, labels: LabelMap, corrected: bool) -> None:
+        self.measured = measured
         classes = complete_classes(labels.array, labels.classes)
         volumes = class_volumes(labels.array, labels.geometry.voxel_ml, classes)
         self._legend.show_volumes(volumes, measured.difference)

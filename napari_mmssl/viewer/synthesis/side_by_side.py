@@ -34,8 +34,8 @@ def beside_layers(compared: Comparison, case: str, modality: str) -> list[LayerT
     return [
         _layer(compared, compared.real, f"real {modality}", case, limits, "gray", synthetic=False),
         _layer(compared, compared.synthetic, f"{MARK} {modality}", case, limits, "gray", synthetic=True),
-        _layer(compared, compared.error, f"error of {MARK} (sd)", case, (0.0, highest), "inferno", synthetic=True),
-        _layer(compared, compared.similarity, f"SSIM of {MARK}", case, (0.0, 1.0), "viridis", synthetic=True),
+        _layer(compared, compared.error, f"{MARK} error", case, (0.0, highest), "inferno", synthetic=True),
+        _layer(compared, compared.similarity, f"{MARK} SSIM", case, (0.0, 1.0), "viridis", synthetic=True),
     ]
 
 

@@ -7,25 +7,15 @@ from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QHeaderView,
-    QLineEdit,
-    QPushButton,
-    QSlider,
-    QTableWidget,
-    QTableWidgetItem,
-)
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPushButton, QSlider
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.errors import MmsslError, ReadError
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.viewer.layers.stage import Stage
-from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.parts.panel import Panel, beside
+from napari_mmssl.viewer.parts.read_only_table import ReadOnlyTable
 from napari_mmssl.viewer.places import data_folder, free_folder, runs_folder
 from napari_mmssl.viewer.runs.following import Update, progress_words
 from napari_mmssl.viewer.runs.monitor import Launch, RunMonitor
@@ -45,13 +35,12 @@ from napari_mmssl.volumes.image_files import is_image, read_header, stem
 from napari_mmssl.workflows.launch import start
 from napari_mmssl.workflows.synthesize import Comparison, compare_volumes
 
-_HEADS = ("region", "SSIM", "PSNR", "error", "ml")
-_TIPS = (
-    "The body, and each class of the label map",
-    "Structural similarity, 1 is equal",
-    "Peak signal to noise in dB; higher is nearer",
-    "Mean absolute difference in standard deviations of the body",
-    "Millilitres",
+_HEADS = (
+    ("region", "The body, and each class of the label map"),
+    ("SSIM", "Structural similarity, 1 is equal"),
+    ("PSNR", "Peak signal to noise in dB; higher is nearer"),
+    ("error", "Mean absolute difference in standard deviations of the body"),
+    ("ml", "Millilitres"),
 )
 _SLIDER = 100
 
@@ -142,10 +131,7 @@ class SynthesisWidget(Panel):
         self._weights_name.setPlaceholderText("no generators")
         choose = self.part(QPushButton("..."), "choose_generators", "Choose the run folder of a synthesis training")
         choose.clicked.connect(self._ask_weights)
-        row = QHBoxLayout()
-        row.addWidget(self._weights_name, 1)
-        row.addWidget(choose)
-        form.addRow("generators", row)
+        form.addRow("generators", beside(self._weights_name, choose, wide=self._weights_name))
         self._modality = self.part(QComboBox(), "real", "The real volume that a synthetic one is compared with")
         form.addRow("compare with", self._modality)
         self._make = self.part(
@@ -154,10 +140,7 @@ class SynthesisWidget(Panel):
         self._open = self.part(QPushButton("Open synthetic..."), "open_synthetic", "A synthetic volume made before")
         self._make.clicked.connect(self.make)
         self._open.clicked.connect(self._ask_synthetic)
-        row = QHBoxLayout()
-        row.addWidget(self._make)
-        row.addWidget(self._open)
-        self.column.addLayout(row)
+        self.row(self._make, self._open)
         self._state = self.text("state", "Open a case in Cases; choose generators, or a synthetic volume of it.")
         self._draw_comparison()
 
@@ -174,18 +157,11 @@ class SynthesisWidget(Panel):
         self._slider.setValue(_SLIDER // 2)
         self._slider.valueChanged.connect(lambda _value: self._mix())
         form.addRow("edge", self._slider)
-        self._regions = self.part(QTableWidget(0, len(_HEADS)), "regions", "How alike they are, by region")
-        self._regions.setHorizontalHeaderLabels(list(_HEADS))
-        for column, tip in enumerate(_TIPS):
-            self._regions.horizontalHeaderItem(column).setToolTip(tip)
-        self._regions.verticalHeader().hide()
-        self._regions.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self._regions.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self._regions.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self._regions = self.part(ReadOnlyTable(_HEADS, name=0), "regions", "How alike they are, by region")
         self._regions.setMinimumHeight(130)
         self.column.addWidget(self._regions, 1)
         self._back = self.part(QPushButton("Back to the case"), "back_to_case", "Take the comparison away")
-        self._back.clicked.connect(self._clear)
+        self._back.clicked.connect(self.back_to_case)
         self.column.addWidget(self._back)
         note = self.text("mark", f"What a network made is called {MARK} and is refused wherever labels are learned.")
         note.setEnabled(False)
@@ -193,7 +169,7 @@ class SynthesisWidget(Panel):
     # -- following ----------------------------------------------------------------------------
 
     def _case_changed(self, case: Case | None) -> None:
-        self._clear()
+        self.back_to_case()
         self._modality.clear()
         if case is not None:
             self._modality.addItems([name for name in in_order(case.modalities) if not case.modalities[name].synthetic])
@@ -256,21 +232,17 @@ class SynthesisWidget(Panel):
                 layer.data = self._mixed()
 
     def _show_regions(self, regions: Mapping[str, Mapping[str, float]]) -> None:
-        self._regions.setRowCount(0)
-        for row, (name, found) in enumerate(regions.items()):
-            self._regions.insertRow(row)
+        self._regions.forget_rows()
+        for name, found in regions.items():
             numbers = ((found["ssim"], 3), (found["psnr_db"], 1), (found["mean_error"], 2), (found["volume_ml"], 1))
-            words = [f"{value:.{digits}f}" if math.isfinite(value) else "–" for value, digits in numbers]
-            for column, word in enumerate((name, *words)):
-                item = QTableWidgetItem(word)
-                if column:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self._regions.setItem(row, column, item)
+            words = (f"{value:.{digits}f}" if math.isfinite(value) else "–" for value, digits in numbers)
+            self._regions.add_row((name, *words))
 
-    def _clear(self) -> None:
+    def back_to_case(self) -> None:
+        """Take the comparison away and show the case again."""
         self.compared, self._of = None, None
         self._stage.clear()
-        self._regions.setRowCount(0)
+        self._regions.forget_rows()
         self._refresh()
 
     # -- asking -------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class TrainWidget(Panel):
         self._draw_buttons()
         self._progress = self.part(QProgressBar(), "progress")
         self.column.addWidget(self._progress)
+        self._progress.hide()
         self._state = self.text("state")
         self._draw_views()
         self._set_running(False)
@@ -146,6 +147,7 @@ class TrainWidget(Panel):
         self._curves.clear()
         self._pictures.show_run(None)
         self._progress.setRange(0, 0)
+        self._progress.show()
         self._set_running(True)
 
     def _order(self, order: Order) -> None:
