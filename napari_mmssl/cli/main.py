@@ -20,6 +20,7 @@ COMMANDS = (
     "report",
     "correct",
     "probe",
+    "embed",
     "compare",
     "synthesize",
     "convert",

@@ -21,6 +21,8 @@ class Session:
     cohort_changed = Signal(object)
     case_changed = Signal(object)
     run_changed = Signal(object)
+    #: A case is to be opened, by whoever opens cases.
+    open_asked = Signal(object)
     #: A run folder is to be shown, or gone on with, by whoever watches runs.
     attach_asked = Signal(object)
     resume_asked = Signal(object)

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QFileDialog
 
 from napari_mmssl.cohorts.case import Case, Cohort, Finding
 from napari_mmssl.cohorts.manifest_file import unsorted_rows
@@ -52,6 +52,7 @@ class CasesWidget(Panel):
         self._draw()
         self.listen(self.session.cohort_changed, self._show_cohort)
         self.listen(self.session.case_changed, self._mark)
+        self.listen(self.session.open_asked, self.open_case)
         self.listen(self.session.run_changed, lambda _run: self._list_cases())
         self._show_cohort(self.session.cohort)
         self._mark(self.session.case)
@@ -120,31 +121,27 @@ class CasesWidget(Panel):
     # -- drawing ------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        self._choose = self.part(
-            QPushButton("Folder..."), "choose_folder", "A folder of cases, or the folder of one case; or drop one"
+        self._choose = self.button(
+            "Folder...", "choose_folder", "A folder of cases, or the folder of one case; or drop one", self._ask_folder
         )
-        self._choose.clicked.connect(self._ask_folder)
-        self._choose_file = self.part(QPushButton("File..."), "choose_file", "A manifest, a dataset.json, or one scan")
-        self._choose_file.clicked.connect(self._ask_file)
-        self._pair = self.part(
-            QPushButton("Which file is what..."),
+        self._choose_file = self.button(
+            "File...", "choose_file", "A manifest, a dataset.json, or one scan", self._ask_file
+        )
+        self._pair = self.button(
+            "Which file is what...",
             "pairing",
             "See how files were matched to cases and modalities, correct it, and keep it as a manifest",
+            self.open_pairing,
         )
-        self._pair.clicked.connect(self.open_pairing)
         self._pair.setEnabled(False)
-        row = QHBoxLayout()
-        row.addWidget(self._choose)
-        row.addWidget(self._choose_file)
-        row.addWidget(self._pair)
-        self._check = self.part(
-            QPushButton("Check voxels"),
+        self.row(self._choose, self._choose_file, self._pair)
+        self._check = self.button(
+            "Check voxels",
             "check_voxels",
             "Read every scan once and say what does not fit, looks odd, or is the same person twice; takes minutes",
+            self.check_voxels,
         )
-        self._check.clicked.connect(self.check_voxels)
         self._check.setEnabled(False)
-        self.column.addLayout(row)
         self.column.addWidget(self._check)
         self._about = self.text("about_cohort", "No cohort yet. Choose a folder, or drop one on the window.")
         self._list = CaseList(self)
@@ -153,27 +150,18 @@ class CasesWidget(Panel):
         self._list.refiltered.connect(self._refiltered)
         self.column.addWidget(self._list, 1)
         self._about_case = self.text("about_case")
-        self._align = self.part(
-            QPushButton("Make modalities fit..."),
+        self._align = self.button(
+            "Make modalities fit...",
             "make_fit",
             "Lay the modalities of each case on one grid, with a look at this case first",
+            lambda: open_dock(self.viewer, "Align"),
         )
-        self._align.clicked.connect(lambda: open_dock(self.viewer, "Align"))
         self.column.addWidget(self._align)
-        self._draw_steps()
+        self.row(
+            self.button("◀ Previous", "previous_case", "Open the case above", lambda: self.step(-1), "Alt+Left"),
+            self.button("Next ▶", "next_case", "Open the case below", lambda: self.step(1), "Alt+Right"),
+        )
         self._controls = ViewControls(self, self._view)
-
-    def _draw_steps(self) -> None:
-        row = QHBoxLayout()
-        for text, name, by, tip in (
-            ("◀ Previous", "previous_case", -1, "Open the case above (Alt+Left)"),
-            ("Next ▶", "next_case", 1, "Open the case below (Alt+Right)"),
-        ):
-            button = self.part(QPushButton(text), name, tip)
-            button.clicked.connect(lambda _checked=False, by=by: self.step(by))
-            button.setShortcut("Alt+Left" if by < 0 else "Alt+Right")
-            row.addWidget(button)
-        self.column.addLayout(row)
 
     # -- doing --------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
@@ -26,8 +25,9 @@ from napari_mmssl.errors import MmsslError, RunFailed
 from napari_mmssl.pictures import Picture, read_picture
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.viewer.layers.picture_view import PictureView, picture_words
-from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.parts.panel import Panel, beside
 from napari_mmssl.viewer.places import runs_folder
+from napari_mmssl.viewer.pretext.cohort_map import CohortMapView
 from napari_mmssl.viewer.pretext.puzzle_controls import PuzzleControls
 from napari_mmssl.viewer.pretext.puzzle_view import PuzzleView, unsolved_puzzle
 from napari_mmssl.viewer.runs.following import run_kind
@@ -47,6 +47,8 @@ class PretextWidget(Panel):
         self._draw_form()
         self._draw_run()
         self._state = self.text("state", "Open a case in Cases, then draw its puzzle.")
+        self.map = CohortMapView(self, launch, self._say)
+        self.column.addWidget(self.map)
         self.controls = PuzzleControls(self)
         self.pictures = PictureView(self)
         self.controls.back.clicked.connect(self.pictures.clear)
@@ -102,6 +104,7 @@ class PretextWidget(Panel):
             self._say(str(error))
             return
         self._run = path
+        self.map.set_run(path)
         self._run_name.setText(path.name)
         self._run_name.setToolTip(str(path))
         self._pictures.clear()
@@ -125,6 +128,7 @@ class PretextWidget(Panel):
         """Take the puzzle away and end the solving."""
         self.controls.clear()
         self.pictures.clear()
+        self.map.end()
         if self._job is not None:
             self._job.process.kill()
 
@@ -143,12 +147,10 @@ class PretextWidget(Panel):
         self._modalities: list[QCheckBox] = []
         form.addRow("mix", boxes)
         self._grid = [self.part(QSpinBox(), f"grid_{axis}", f"Tiles along {axis}") for axis in ("z", "y", "x")]
-        row = QHBoxLayout()
         for spin in self._grid:
             spin.setRange(1, 8)
             spin.setValue(3)
-            row.addWidget(spin)
-        form.addRow("tiles z y x", row)
+        form.addRow("tiles z y x", beside(*self._grid))
         self._mode = self.part(
             QComboBox(), "mode", "mixed: any modality at each tile; single: one throughout; pair: two of them"
         )
@@ -159,11 +161,7 @@ class PretextWidget(Panel):
         self._seed = self.part(QSpinBox(), "seed", "Another seed draws another puzzle")
         self._seed.setRange(0, 2**31 - 1)
         form.addRow("mode", self._mode)
-        row = QHBoxLayout()
-        row.addWidget(self._gap)
-        row.addWidget(QLabel("seed"))
-        row.addWidget(self._seed)
-        form.addRow("gap", row)
+        form.addRow("gap", beside(self._gap, QLabel("seed"), self._seed))
         self._draw_button = self.part(QPushButton("Draw puzzle"), "draw_puzzle", "Cut and shuffle the case in hand")
         self._draw_button.clicked.connect(self.draw_puzzle)
         self.column.addWidget(self._draw_button)
@@ -175,10 +173,7 @@ class PretextWidget(Panel):
         self._run_name.setPlaceholderText("no run chosen")
         choose = self.part(QPushButton("..."), "choose_run", "Choose the run folder of a pretraining")
         choose.clicked.connect(self._ask_run)
-        row = QHBoxLayout()
-        row.addWidget(self._run_name, 1)
-        row.addWidget(choose)
-        form.addRow("run", row)
+        form.addRow("run", beside(self._run_name, choose, wide=self._run_name))
         self._solve = self.part(
             QPushButton("Solve this case"), "solve", "Let this run's network work on the case, in a process"
         )
@@ -217,6 +212,7 @@ class PretextWidget(Panel):
         self._draw_button.setEnabled(self.session.case is not None)
         able = self.session.case is not None and self._run is not None
         self._solve.setEnabled(able and self._job is None)
+        self.map.refresh()
         self._pictures.setEnabled(self._pictures.count() > 0)
 
     def _drawn(self, result: tuple[PreparedCase, Picture]) -> None:
