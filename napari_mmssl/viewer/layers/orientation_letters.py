@@ -17,6 +17,7 @@ from napari_mmssl.viewer.layers.anatomy import (
     orientation_2d,
 )
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY
+from napari_mmssl.viewer.layers.scanner_status import tell_scanner_position
 from napari_mmssl.viewer.session import session_of
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def prepare_camera(viewer: "ViewerModel") -> list[str]:
     An empty viewer is turned to the convention of its session. One that shows somebody else's layers is left as it
     is, since they were not made for our axes; then a sentence says which side is which.
     """
+    tell_scanner_position(viewer)
     if not viewer.layers:
         face_patient(viewer, session_of(viewer).convention)
         return []
