@@ -3,12 +3,11 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
+from forked_processes import Processes
 from safetensors.torch import load_file
 from small_cohorts import write_small_cohort
 
@@ -19,42 +18,31 @@ STEPS = 24
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    base = tmp_path_factory.mktemp("kill")
-    write_small_cohort(base / "cohort")
-    run_to_the_end(base, "pretrain", *arguments(base, base / "unbroken"))
-    return base
+    place = Processes(tmp_path_factory.mktemp("kill"))
+    write_small_cohort(place.base / "cohort")
+    place.run_to_the_end("pretrain", *arguments(place.base, place.base / "unbroken"))
+    return place
 
 
 def arguments(base, out):
     flags = ["--steps", STEPS, "--checkpoint-every", 3, "--validate-every", 8, "--batch-size", 2, "--patch", 16]
     puzzle = ["--set", "objectives.puzzle.grid=[2,2,2]", "--set", "objectives.puzzle.jitter=1"]
-    return [str(word) for word in (base / "cohort", "--out", out, *flags, *puzzle)]
+    return [base / "cohort", "--out", out, *flags, *puzzle]
 
 
-def start(base, *words):
-    environment = os.environ | {"MMSSL_HOME": str(base / "home"), "MMSSL_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-m", "napari_mmssl", *words], env=environment, stderr=subprocess.PIPE)
-
-
-def run_to_the_end(base, *words):
-    process = start(base, *words)
-    _, said = process.communicate(timeout=200)
-    assert process.returncode == 0, said.decode()
-
-
-def kill_and_go_on(base, seed):
-    path = base / f"killed-{seed}"
-    process = start(base, "pretrain", *arguments(base, path))
+def kill_and_go_on(place, seed):
+    path = place.base / f"killed-{seed}"
+    process = place.start("pretrain", *arguments(place.base, path))
     wait_for_first_step(path)
     time.sleep(random.Random(seed).uniform(0, 1.2))
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(timeout=20)
     run = RunFolder.open(path)
     assert not run.is_alive()
-    run_to_the_end(base, "runs", "resume", str(path))
+    place.run_to_the_end("runs", "resume", path)
     assert run.status()["state"] == "done"
     assert [e["step"] for e in run.events()[0] if e["kind"] == "step"] == list(range(1, STEPS + 1))
-    for file in sorted((base / "unbroken" / "weights").glob("*.safetensors")):
+    for file in sorted((place.base / "unbroken" / "weights").glob("*.safetensors")):
         whole, resumed = load_file(file), load_file(path / "weights" / file.name)
         assert whole.keys() == resumed.keys()
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -81,17 +69,17 @@ def test_kill_at_many_moments(place, seed):
 
 
 def test_ctrl_c_keeps_what_was_learned_and_ends_with_130(place, tmp_path):
-    process = start(place, "pretrain", *arguments(place, tmp_path / "run"))
+    process = place.start("pretrain", *arguments(place.base, tmp_path / "run"))
     wait_for_first_step(tmp_path / "run")
 
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(timeout=60)
 
-    status = RunFolder(tmp_path / "run").status()
+    status, said = RunFolder(tmp_path / "run").status(), place.said()
     if status["state"] == "done":
         pytest.skip("the run was over before the signal came")
-    assert process.returncode == 130
+    assert process.exitcode == 130
     assert status["state"] == "stopped"
-    assert "kept" in said.decode()
-    assert "Traceback" not in said.decode()
+    assert "kept" in said
+    assert "Traceback" not in said
     assert (tmp_path / "run" / "weights" / "encoder.safetensors").is_file()
