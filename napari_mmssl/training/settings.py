@@ -167,4 +167,4 @@ class FinetuneSettings(EncoderRunSettings):
     task: Annotated[SerializeAsAny[TaskSettings], BeforeValidator(_chosen_task)] = Field(
         default_factory=lambda: _chosen_task({}), title="Task"
     )
-    optimisation: OptimisationSettings = OptimisationSettings(steps=300, learning_rate=5e-3)
+    optimisation: OptimisationSettings = OptimisationSettings(steps=300)

@@ -74,7 +74,9 @@ def finetune_settings(
 ) -> FinetuneSettings:
     """Return the settings of a fine-tuning; see :func:`pretrain_settings`."""
     given = merge(_from_file(file, "finetune"), dict(flags or {}), parse_assignments(assignments))
-    return resolve(FinetuneSettings, given)
+    # A table that sets one key must not undo what suits fine-tunings better than pretrainings.
+    usual = {"optimisation": FinetuneSettings.model_fields["optimisation"].default.model_dump()}
+    return resolve(FinetuneSettings, merge(usual, given))
 
 
 def synthesis_settings(

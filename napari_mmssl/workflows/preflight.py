@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from napari_mmssl.cohorts.prepare import PreparedCase
-from napari_mmssl.training.settings import FinetuneSettings, PretrainSettings
+from napari_mmssl.training.settings import EncoderRunSettings, FinetuneSettings, PretrainSettings
 from napari_mmssl.workflows.finetune import make_trainee, reads_label_maps, settled
 from napari_mmssl.workflows.material import Material, gather
 from napari_mmssl.workflows.running import set_threads
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from napari_mmssl.training.trainee import Trainee
 
-S = TypeVar("S", PretrainSettings, FinetuneSettings)
+#: Changes as for ``--set``, and the settings with them.
+Changed = tuple[tuple[str, ...], EncoderRunSettings]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def preflight(settings: PretrainSettings | FinetuneSettings) -> Preflight:
     return _fitted(material.settle(settings), material)
 
 
-def _fitted(settings: S, material: Material) -> Preflight:
+def _fitted(settings: EncoderRunSettings, material: Material) -> Preflight:
     from napari_mmssl.training.device import choose_device
     from napari_mmssl.training.preflight import DryStep, dry_step
 
@@ -76,7 +77,7 @@ def _fitted(settings: S, material: Material) -> Preflight:
     cases = material.prepare(fullest, with_label=labelled, progress=lambda done, total: None)
     smallest = 0
 
-    def tried(changed: S) -> DryStep:
+    def tried(changed: EncoderRunSettings) -> DryStep:
         nonlocal smallest
         trainee = _trainee(changed, material, cases, device)
         smallest = trainee.smallest_part
@@ -104,7 +105,7 @@ def _fitted(settings: S, material: Material) -> Preflight:
 
 
 def _trainee(
-    settings: PretrainSettings | FinetuneSettings,
+    settings: EncoderRunSettings,
     material: Material,
     cases: Sequence[PreparedCase],
     device: "torch.device",
@@ -113,10 +114,11 @@ def _trainee(
         return make_trainee(settings, material, cases, [], device)[0]
     from napari_mmssl.training.pretraining import Pretraining
 
+    assert isinstance(settings, PretrainSettings)
     return Pretraining(settings, cases, [], device)
 
 
-def _smaller(settings: S, smallest: int) -> Iterator[tuple[tuple[str, ...], S]]:
+def _smaller(settings: EncoderRunSettings, smallest: int) -> Iterator[Changed]:
     """Yield changes that take less memory, those that change the result least first."""
     how = settings.optimisation
     parts = how.accumulate
@@ -124,17 +126,17 @@ def _smaller(settings: S, smallest: int) -> Iterator[tuple[tuple[str, ...], S]]:
     while smallest and how.batch_size // (parts * 2) >= smallest:
         parts *= 2
         yield _changed(settings, accumulate=parts)
-    less, changed = _changed(settings, accumulate=parts, recompute=True)
-    yield less, changed
+    yield _changed(settings, accumulate=parts, recompute=True)
     patch = settings.data.patch
     while min(patch) > 32:
         z, y, x = (max(32, edge * 3 // 4 // 16 * 16) for edge in patch)
         patch = (z, y, x)
-        data = changed.data.model_copy(update={"patch": patch})
-        yield (*less, f"data.patch=[{z},{y},{x}]"), changed.model_copy(update={"data": data})
+        data = settings.data.model_copy(update={"patch": patch})
+        changes, changed = _changed(settings.model_copy(update={"data": data}), accumulate=parts, recompute=True)
+        yield (*changes, f"data.patch=[{z},{y},{x}]"), changed
 
 
-def _changed(settings: S, **update: int) -> tuple[tuple[str, ...], S]:
+def _changed(settings: EncoderRunSettings, **update: int) -> Changed:
     optimisation = settings.optimisation.model_copy(update=update)
     changes = tuple(f"optimisation.{key}={str(value).lower()}" for key, value in update.items())
     return changes, settings.model_copy(update={"optimisation": optimisation})

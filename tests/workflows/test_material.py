@@ -3,7 +3,7 @@ from small_cohorts import write_small_cohort
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.settings import DataSettings
-from napari_mmssl.workflows.configure import pretrain_settings
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.material import gather, thick_slices
 
 
@@ -34,3 +34,11 @@ def test_a_modality_that_nobody_has_is_named(tmp_path):
 
     with pytest.raises(ConfigError, match=r"no case has ct; .* flair, t1"):
         gather(cohort, DataSettings(modalities=("t1", "ct")), 0, labelled=False)
+
+
+def test_one_setting_of_a_fine_tuning_leaves_the_others_as_they_are(tmp_path):
+    plain = finetune_settings(flags={"cohort": str(tmp_path)}).optimisation
+
+    one = finetune_settings(flags={"cohort": str(tmp_path), "optimisation": {"batch_size": 2}}).optimisation
+
+    assert one == plain.model_copy(update={"batch_size": 2})
