@@ -3,6 +3,7 @@
 ``fake_run.py HOW OUT [CASE]``, where HOW says what becomes of it.
 """
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ def train(run: RunFolder, how: str) -> None:
             sys.exit(1)
         if how == "die" and step == 2:
             sys.exit(3)
+    while how == "deaf":
+        time.sleep(60)
     while how == "wait":
         pending = run.pending()
         if pending:
@@ -58,8 +61,12 @@ if __name__ == "__main__":
         sys.exit("mmssl pretrain: no case in 'here' has a modality to learn from")
     if how == "slow":
         time.sleep(60)
+    if how == "dry":
+        # As mmssl pretrain --dry-run --json says it, after the warning of a library.
+        found = {"device": "cpu", "step_s": 7.5, "total_s": 3000.0, "memory_gib": 1.25, "free_gib": 20.0, "fits": True}
+        print("a warning", json.dumps(found | {"proposal": []}, indent=2), sep="\n")
+        sys.exit(0)
     resumed = RunFolder.is_run(Path(out))
-    folder = (
-        RunFolder.open(Path(out)) if resumed else RunFolder.create(Path(out), "predict" if rest else "pretrain", {})
-    )
+    kind = "predict" if rest else "compare" if how == "compare" else "pretrain"
+    folder = RunFolder.open(Path(out)) if resumed else RunFolder.create(Path(out), kind, {})
     predict(folder, rest[0]) if rest else train(folder, how)

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QTableView
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.viewer.parts.two_step_button import TwoStepButton
 from napari_mmssl.viewer.places import runs_folder
+from napari_mmssl.viewer.runs import unanswered
 from napari_mmssl.viewer.runs.comparison import RunComparison
 from napari_mmssl.viewer.runs.curves import CurvesView
 from napari_mmssl.viewer.runs.log import last_lines
@@ -237,3 +238,27 @@ def test_a_first_click_is_forgotten_after_a_while(qtbot):
     asked.click()
 
     assert met == []
+
+
+def test_a_run_that_does_not_answer_is_ended_when_a_person_says_so(viewer, qtbot, fake_launch, monkeypatch):
+    deaf = fake_launch("deaf")(["pretrain", "--out", str(runs_folder() / "deaf")]).process
+    monkeypatch.setattr(unanswered, "grace_s", lambda _run: 0.1)
+    widget = RunsWidget(viewer)
+    qtbot.addWidget(widget)
+
+    def listed():
+        widget.look()
+        return [row.state for row in widget.table.rows] == ["running"]
+
+    qtbot.waitUntil(listed, timeout=20_000)
+    select(widget, 0)
+    assert button(widget, "end_process").isHidden()
+
+    button(widget, "stop").click()
+    qtbot.waitUntil(lambda: not button(widget, "end_process").isHidden(), timeout=10_000)
+    assert deaf.poll() is None
+    button(widget, "end_process").click()
+
+    qtbot.waitUntil(lambda: deaf.poll() is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: [row.state for row in widget.table.rows] == ["lost"], timeout=10_000)
+    assert button(widget, "end_process").isHidden()

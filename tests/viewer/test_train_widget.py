@@ -10,6 +10,7 @@ from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import write_card
 from napari_mmssl.viewer.runs.curves import CurvesView
+from napari_mmssl.viewer.train.dry_run import words as dry_words
 from napari_mmssl.viewer.train.form import goals
 from napari_mmssl.viewer.train.sections import sections_of
 from napari_mmssl.viewer.train.settings_form import SettingsForm
@@ -255,3 +256,38 @@ def test_each_goal_has_its_own_settings(make):
     assert widget.fields.choice().settings_table()["task"]["drop_modality"] == 0.3
     with pytest.raises(KeyError):
         form.set_text("objectives.puzzle.start", "0.25")
+
+
+def test_a_dry_run_tells_time_and_memory_and_makes_no_run(make, qtbot):
+    widget = make("dry")
+
+    button(widget, "try").click()
+
+    qtbot.waitUntil(lambda: "GiB" in widget.findChild(QLabel, "state").text(), timeout=20_000)
+    assert widget.findChild(QLabel, "state").text().startswith("50 min for 400 steps on cpu")
+    assert not widget.fields.out.exists()
+
+
+def test_what_does_not_fit_is_said_with_what_does():
+    found = {"fits": False, "device": "cuda:0", "free_gib": 3.0, "proposal": ["optimisation.batch_size=1"]}
+    assert "what fits: optimisation.batch_size=1" in dry_words(found, 400)
+    assert "a smaller encoder may fit" in dry_words(found | {"proposal": None}, 400)
+
+
+def test_a_comparison_with_scratch_is_a_process_that_is_watched(make, qtbot):
+    widget = make("compare")
+
+    button(widget, "compare").click()
+
+    label = widget.findChild(QLabel, "state")
+    qtbot.waitUntil(lambda: label.text().startswith("compared; the answer"), timeout=20_000)
+    # A comparison holds no weights to hand on.
+    assert widget.session.run is None
+
+
+def test_only_pretrainings_are_compared(make):
+    widget = make()
+    choose(widget, "finetune")
+    assert not button(widget, "compare").isEnabled()
+    choose(widget, "pretrain")
+    assert button(widget, "compare").isEnabled()

@@ -27,6 +27,7 @@ from napari_mmssl.viewer.runs.comparison import RunComparison
 from napari_mmssl.viewer.runs.curve_values import Curve
 from napari_mmssl.viewer.runs.rows import RunReader, RunRow
 from napari_mmssl.viewer.runs.table import RunTable
+from napari_mmssl.viewer.runs.unanswered import Unanswered
 from napari_mmssl.viewer.workspace import open_dock
 
 #: How often folders are looked through while the table is seen.
@@ -49,6 +50,8 @@ class RunsWidget(Panel):
         super().__init__(napari_viewer, "mmssl_runs")
         self._folder = runs_folder()
         self._reader, self._looking, self._again = RunReader(), False, False
+        self._unanswered = Unanswered(self)
+        self._unanswered.changed.connect(self._answered)
         self._draw()
         self._timer = QTimer(self)
         self._timer.setInterval(_EVERY_MS)
@@ -87,7 +90,9 @@ class RunsWidget(Panel):
         for row in self.selected():
             try:
                 if row.at_work:
-                    RunFolder.open(row.path).request(order)
+                    run = RunFolder.open(row.path)
+                    run.request(order)
+                    self._unanswered.wait_for(run, order)
             except MmsslError as error:
                 show_error(str(error))
         self._say(f"asked to {order}; a run answers after its step")
@@ -171,6 +176,14 @@ class RunsWidget(Panel):
         for n, button in enumerate(self._buttons.values()):
             grid.addWidget(button, n // 2, n % 2)
         self.column.addLayout(grid)
+        self._end = self.button(
+            "End its process",
+            "end_process",
+            "It did not answer: end it at once; the last checkpoint stays whole",
+            lambda: self._unanswered.end([row.path for row in self.selected() if row.path in self._unanswered.late]),
+        )
+        self.column.addWidget(self._end)
+        self._end.hide()
 
     # -- following ----------------------------------------------------------------------------
 
@@ -227,6 +240,7 @@ class RunsWidget(Panel):
             "stop": at_work,
             "cancel": at_work,
         }
+        self._end.setVisible(any(row.path in self._unanswered.late for row in rows))
         for name, enabled in states.items():
             self._buttons[name].setEnabled(enabled)
         if not self.table.rows:
@@ -235,6 +249,12 @@ class RunsWidget(Panel):
             self._say(rows[0].reason or f"{rows[0].path.name}: {rows[0].state}")
         else:
             self._say(f"{len(rows)} runs compared" if rows else "")
+
+    def _answered(self, sentence: str) -> None:
+        # The line below the buttons is written anew at each look.
+        self.tell([sentence])
+        self._refresh()
+        self.look()
 
     def _say(self, words: str) -> None:
         self._about.setText(words)

@@ -49,6 +49,8 @@ class TrainingFields:
         self._timer.setInterval(_PAUSE_MS)
         self._form = panel.form()
         self._draw_goal()
+        #: Emits when another goal is chosen.
+        self.goal_changed = self._goal.currentIndexChanged
         self._draw_network()
         self._draw_numbers()
         self._out = panel.part(QLineEdit(), "out", "Run folder to make; it must not exist yet")
@@ -70,6 +72,12 @@ class TrainingFields:
         for changed in (self._steps.valueChanged, self._size.currentTextChanged, self._all.changed):
             changed.connect(lambda *_: self._timer.start())
         self._timer.timeout.connect(self._ask_estimate)
+
+    @property
+    def goal(self) -> Goal:
+        """What is to be trained."""
+        goal: Goal = self._goal.currentData()
+        return goal
 
     @property
     def out(self) -> Path:

@@ -12,17 +12,18 @@ from napari_mmssl.errors import MmsslError, RunError
 from napari_mmssl.training.run_folder import Order, RunFolder
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.parts.two_step_button import TwoStepButton
-from napari_mmssl.viewer.places import runs_folder
+from napari_mmssl.viewer.places import free_folder, runs_folder
 from napari_mmssl.viewer.runs.curves import CurvesView
-from napari_mmssl.viewer.runs.following import Update, progress_words
+from napari_mmssl.viewer.runs.following import Update, progress_words, run_kind
 from napari_mmssl.viewer.runs.log import RunLog
 from napari_mmssl.viewer.runs.monitor import Launch, RunMonitor
 from napari_mmssl.viewer.runs.pictures import RunPictures
 from napari_mmssl.viewer.runs.rows import training_at_work
+from napari_mmssl.viewer.train.dry_run import DryRun
 from napari_mmssl.viewer.train.fields import TrainingFields
 from napari_mmssl.workflows.launch import start
 
-_WHAT = {"pretrain": "pretraining", "finetune": "fine-tuning"}
+_WHAT = {"pretrain": "pretraining", "finetune": "fine-tuning", "compare": "comparison"}
 _SAYING = {"pause": "pausing ...", "stop": "stopping ...", "cancel": "cancelling ..."}
 
 
@@ -34,6 +35,7 @@ class TrainWidget(Panel):
         self.monitor = RunMonitor(self, launch=launch)
         self.monitor.updated.connect(self._show)
         self._settings_file: Path | None = None
+        self._dry = DryRun(self, launch)
         self.fields = TrainingFields(self)
         self._draw_buttons()
         self._progress = self.part(QProgressBar(), "progress")
@@ -64,6 +66,32 @@ class TrainWidget(Panel):
         self._begin()
         self.monitor.start(arguments, out, _WHAT[choice.goal.kind])
 
+    def try_out(self) -> None:
+        """Make a few dry steps of what is chosen, in a process, and say what it will take."""
+        try:
+            choice, file = self.fields.choice(), _new_file(".toml")
+            choice.write(file)
+        except MmsslError as error:
+            self._state.setText(str(error))
+            return
+        self._state.setText("a few dry steps ...")
+        self._try.setEnabled(False)
+        self._dry.start(choice.goal.kind, file, choice.steps, self._tried)
+
+    def compare(self) -> None:
+        """Ask whether the pretraining that is chosen helps: ``mmssl compare`` with scratch, in a process."""
+        try:
+            choice = self.fields.choice()
+        except MmsslError as error:
+            self._state.setText(str(error))
+            return
+        out = free_folder(runs_folder(), "compare", choice.goal.name, choice.cohort.name)
+        words = ["compare", str(choice.cohort), "--recipes", f"scratch,{choice.goal.name}", "--out", str(out)]
+        words += ["--encoder", choice.encoder, "--size", choice.size, "--device", choice.device]
+        steps = str(choice.steps)
+        self._begin()
+        self.monitor.start([*words, "--pretrain-steps", steps, "--finetune-steps", steps], out, _WHAT["compare"])
+
     def open_run(self, path: Path) -> None:
         """Show the run in ``path``; one that is at work can be given orders from here."""
         kind = self._kind_of(path)
@@ -81,6 +109,7 @@ class TrainWidget(Panel):
     def removed(self) -> None:
         """Leave the run to itself and say so."""
         self._pictures.clear()
+        self._dry.end()
         if self.monitor.active:
             self.monitor.leave()
             show_info(f"the training goes on by itself; to see it again: Runs, '{self.monitor.path}'")
@@ -108,6 +137,20 @@ class TrainWidget(Panel):
         for n, button in enumerate((self._start, self._open, self._pause, self._resume, self._stop, self._cancel)):
             grid.addWidget(button, n // 2, n % 2)
         self.column.addLayout(grid)
+        self._draw_questions()
+
+    def _draw_questions(self) -> None:
+        self._try = self.button(
+            "Try", "try", "A few dry steps: memory, time, and what fits if it does not", self.try_out
+        )
+        self._compare = self.button(
+            "Compare with scratch",
+            "compare",
+            "Does it help? Trains both ways on the same people, in several draws; takes many times as long",
+            self.compare,
+        )
+        self.fields.goal_changed.connect(lambda _row: self._offer_comparison())
+        self.row(self._try, self._compare, wide=self._compare)
 
     def _draw_views(self) -> None:
         self._curves, self._pictures, self._log = CurvesView(self.viewer), RunPictures(self), RunLog(self)
@@ -119,6 +162,10 @@ class TrainWidget(Panel):
         self.column.addWidget(self._tabs, 1)
 
     # -- following ----------------------------------------------------------------------------
+
+    def _tried(self, sentence: str) -> None:
+        self._try.setEnabled(True)
+        self._state.setText(sentence)
 
     def _ask_run(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Run folder", str(runs_folder()))
@@ -185,13 +232,22 @@ class TrainWidget(Panel):
             self._settings_file = None
         if update.state == "failed":
             show_error(str(update.reason))
+        elif update.state == "done" and self._shows_comparison():
+            self._state.setText(f"compared; the answer: {self.monitor.path}/report.html")
         elif update.state in ("done", "stopped"):
             self.session.run = self.monitor.path
         self.fields.suggest_out()
 
+    def _offer_comparison(self) -> None:
+        self._compare.setEnabled(self.fields.goal.kind == "pretrain" and not self.monitor.active)
+
+    def _shows_comparison(self) -> bool:
+        return self.monitor.path is not None and run_kind(self.monitor.path) == "compare"
+
     def _set_running(self, running: bool) -> None:
         for button in (self._start, self._open):
             button.setEnabled(not running)
+        self._offer_comparison()
         for button in (self._pause, self._stop, self._cancel):
             button.setEnabled(running)
         self._resume.setEnabled(False)
