@@ -14,7 +14,7 @@ from napari_mmssl.config import as_table
 from napari_mmssl.errors import ConfigError, MmsslError, RunError
 from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.workflows.comparison.cells import read_cells, write_cell
-from napari_mmssl.workflows.comparison.report import render_report
+from napari_mmssl.workflows.comparison.report import render_html, render_markdown
 from napari_mmssl.workflows.comparison.settings import CompareSettings, cell_keys, study_key, study_table
 from napari_mmssl.workflows.comparison.tables import Comparison, to_csv
 from napari_mmssl.workflows.comparison.trainings import make_cell, with_probes
@@ -32,7 +32,9 @@ def compare(
     listener: Listener = ignore,
     interruption: Interruption | None = None,
 ) -> Comparison:
-    """Train and measure every cell that is not there yet, and write ``table.csv``, ``summary.json``, ``report.html``.
+    """Train and measure every cell that is not there yet, and write ``table.csv``, ``summary.json`` and a report.
+
+    The report is there as ``report.html``, with charts, and ``report.md``.
 
     Parameters
     ----------
@@ -106,7 +108,8 @@ def write_results(result: Comparison, out: Path) -> None:
     """Write the tables and the report of ``result`` into ``out``."""
     write_text(out / "table.csv", to_csv(result))
     write_json(out / "summary.json", result.to_json())
-    write_text(out / "report.html", render_report(result))
+    write_text(out / "report.html", render_html(result))
+    write_text(out / "report.md", render_markdown(result))
 
 
 def known_by(cohort: Cohort) -> dict[str, Any]:

@@ -135,6 +135,9 @@ def test_the_report_says_what_it_does_not_show(study):
     assert "No difference shown" in report
     assert "mmssl compare" in report
     assert "<svg" in report
+    text = (study / "out/report.md").read_text()
+    table = json.loads((study / "out/summary.json").read_text())["tables"]["dice"]
+    assert all(f"| {row['label_fraction']:.0%} | {row['arm']} | 2 | {row['mean']:.3f} |" in text for row in table)
 
 
 def test_given_again_nothing_is_measured_twice(study, monkeypatch, capsys):

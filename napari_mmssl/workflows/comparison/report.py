@@ -1,14 +1,13 @@
-"""The report of a comparison: one HTML page, and the same table as text."""
+"""The report of a comparison: as an HTML page with charts, as Markdown, and its main table as text."""
 
 import json
-import math
 import shlex
 from html import escape
 
 from napari_mmssl import __version__
-from napari_mmssl.metrics.paired import PairedDifference
 from napari_mmssl.workflows.comparison.charts import differences, learning_curves
-from napari_mmssl.workflows.comparison.tables import ArmRow, Comparison, ProbeRow
+from napari_mmssl.workflows.comparison.tables import Comparison
+from napari_mmssl.workflows.comparison.wording import people_of, tables_of
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -20,6 +19,11 @@ svg { width: 100%; max-width: 44rem; height: auto; display: block; margin: 1rem 
 code { background: #f4f4f4; padding: .1rem .3rem; }
 pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; }
 """
+_TITLE = "Did pretraining help?"
+_MEANING = """Every arm had the same encoder, people, labels, seeds and fine-tuning; arms with pretraining had the same
+budget of it. A draw has its own split of the people, labelled people and seeds. "No difference shown" means that the
+95 % interval of the paired difference holds zero: it is not evidence that there is none."""
+_END = f"napari-mmssl {__version__}. Every number of every person is in table.csv."
 #: What makes no other study of it: the command names these on their own.
 _NAMED = {"kind", "cohort", "arms", "label_fractions", "draws", "device"}
 
@@ -38,122 +42,52 @@ def command_of(result: Comparison) -> str:
     return shlex.join([*words, "--out", "DIR"])
 
 
-def render_report(result: Comparison) -> str:
+def render_html(result: Comparison) -> str:
     """Return the report as one HTML page that needs nothing beside it."""
-    main = result.rows()
-    sections = "".join(_section(result, name) for name in result.measures)
-    phantom = "phantom" in result.study["cohort"]
-    people = "These people are <b>phantoms</b>, made by a computer. " if phantom else ""
-    notes = "".join(f'<p class="warning">{escape(note)}</p>' for note in result.notes)
-    title = result.measures[result.metric].title
+    main, title = result.rows(), result.measures[result.metric].title
     curves = learning_curves(main, f"{title}; unseen people")
     forest = differences(main, f"difference to {result.settings.arms[0]} in {title}; 95 % interval")
+    tables = "".join(f"<h2>{escape(table.title)}</h2>{_html(table.rows)}" for table in tables_of(result))
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Did pretraining help?</title><style>{_STYLE}</style>
-<h1>Did pretraining help?</h1>
-<p class="warning">Research use only. {people}Every arm had the same encoder, people, labels, seeds and fine-tuning;
-arms with pretraining had the same budget of it. A draw has its own split of the people, labelled people and seeds.
-<b>No difference shown</b> means that the 95 % interval of the paired difference holds zero: it is not evidence that
-there is none.</p>
-{notes}
-<p>{len(result.cells)} trainings of protocol {result.study["protocol"]}; {_people(result)}.</p>
+<html lang="en"><meta charset="utf-8"><title>{_TITLE}</title><style>{_STYLE}</style>
+<h1>{_TITLE}</h1>
+{"".join(f'<p class="warning">{escape(note)}</p>' for note in _notes(result))}
+<p>{escape(_size(result))}</p>
 {curves}{forest}
-{sections}
-{_subset_table(result)}
-{_probe_table(result)}
-<h2>Cost</h2>{_cost_table(result)}
+{tables}
 <h2>Again</h2><pre>{escape(command_of(result))}</pre>
-<p>napari-mmssl {escape(__version__)}. Every number of every person is in <code>table.csv</code>.</p>
+<p>{_END}</p>
 </html>
 """
 
 
+def render_markdown(result: Comparison) -> str:
+    """Return the tables of the report for a page of text."""
+    parts = [f"# {_TITLE}", *_notes(result), _size(result)]
+    for table in tables_of(result):
+        head, *rows = ["| " + " | ".join(row) + " |" for row in table.rows]
+        parts += [f"## {table.title}", "\n".join([head, "|---" * len(table.rows[0]) + "|", *rows])]
+    return "\n\n".join([*parts, "## Again", f"```sh\n{command_of(result)}\n```", _END]) + "\n"
+
+
 def render_text(result: Comparison) -> str:
     """Return the main table as text for a terminal."""
-    lines = [result.measures[result.metric].title, ""]
-    cells = [_head(result), *map(_cells, result.rows())]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join(lines)
+    table = next(tables_of(result))
+    widths = [max(map(len, column)) for column in zip(*table.rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table.rows]
+    return "\n".join([table.title, "", *map(str.rstrip, lines)])
 
 
-def _people(result: Comparison) -> str:
-    held_out = {cell.held_out for cell in result.cells.values()}
-    labelled = sorted({(key.fraction, cell.labelled) for key, cell in result.cells.items()})
-    told = ", ".join(f"{fraction:.0%} = {n} labelled" for fraction, n in labelled)
-    return f"{'/'.join(map(str, sorted(held_out)))} people held out in each draw; {told}"
+def _notes(result: Comparison) -> list[str]:
+    people = "These people are phantoms, made by a computer. " if "phantom" in result.study["cohort"] else ""
+    return [f"Research use only. {people}{_MEANING}", *result.notes]
 
 
-def _head(result: Comparison) -> list[str]:
-    return [
-        "labels",
-        "arm",
-        "draws",
-        "mean",
-        "sd over draws",
-        f"difference to {result.settings.arms[0]}",
-        "better in",
-        "verdict",
-        "training (s)",
-    ]
+def _size(result: Comparison) -> str:
+    return f"{len(result.cells)} trainings of protocol {result.study['protocol']}; {people_of(result)}."
 
 
-def _cells(row: ArmRow) -> list[str]:
-    told = ["", "", ""] if row.difference is None else _told(row.difference)
-    numbers = [str(len(row.draw_means)), _number(row.mean), _number(row.spread)]
-    return [f"{row.fraction:.0%}", row.arm, *numbers, *told, _number(row.training_s, 0)]
-
-
-def _told(one: PairedDifference) -> list[str]:
-    interval = "one draw" if math.isnan(one.low) else f"{one.low:+.3f} to {one.high:+.3f}"
-    return [f"{one.mean:+.3f} ({interval})", f"{one.n_better} of {one.n_draws}", one.verdict]
-
-
-def _section(result: Comparison, measure: str) -> str:
-    rows = [row for row in result.rows(measure) if not math.isnan(row.mean)]
-    return (
-        f"<h2>{escape(result.measures[measure].title)}</h2>{_table([_head(result), *map(_cells, rows)])}"
-        if rows
-        else ""
-    )
-
-
-def _subset_table(result: Comparison) -> str:
-    title, parts = escape(result.measures[result.metric].word), []
-    for fraction in result.settings.label_fractions:
-        columns = {arm: result.by_subset(arm, fraction) for arm in result.settings.arms}
-        names = list(dict.fromkeys(name for column in columns.values() for name in column))
-        if len(names) > 1:
-            rows = [[name, *(_number(column.get(name, math.nan)) for column in columns.values())] for name in names]
-            parts.append(f"<h2>{title} by modality subset, {fraction:.0%} of the labels</h2>")
-            parts.append(_table([["modalities", *columns], *rows]))
-    return "".join(parts)
-
-
-def _probe_table(result: Comparison) -> str:
-    rows = result.probe_rows()
-    if not rows:
-        return ""
-    head = ["labels", "arm", "probe", "pretrained", "random weights", "difference", "better in", "verdict"]
-    return f"<h2>Told from frozen features</h2>{_table([head, *map(_probe_cells, rows)])}"
-
-
-def _probe_cells(row: ProbeRow) -> list[str]:
-    numbers = [_number(row.pretrained), _number(row.random)]
-    return [f"{row.fraction:.0%}", row.arm, row.probe, *numbers, *_told(row.difference)]
-
-
-def _cost_table(result: Comparison) -> str:
-    head = ["arm", "pretraining (s)", "fine-tuning (s)"]
-    rows = [[arm, *(_number(seconds, 0) for seconds in result.cost_s(arm))] for arm in result.settings.arms]
-    return _table([head, *rows])
-
-
-def _table(rows: list[list[str]]) -> str:
+def _html(rows: list[list[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
