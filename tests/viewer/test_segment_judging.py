@@ -1,10 +1,12 @@
 """What Segment tells of a label map beside its volumes, and how corrections are kept apart from it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QTableWidget
+from trained_networks import write_network
 
 from napari_mmssl.atomic import write_json
 from napari_mmssl.cohorts.find import find_cohort
@@ -16,6 +18,7 @@ from napari_mmssl.viewer.segment.keeping import corrections_folder
 from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.volumes.image_files import read_label_map, write_label_map, write_volume
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
+from napari_mmssl.workflows.export import export
 
 
 @pytest.fixture
@@ -195,3 +198,40 @@ def test_a_report_is_written_on_the_map_as_it_is_now(widget, qtbot, answer, tmp_
     page = (tmp_path / "out" / "anna_report.html").read_text()
     assert "A person corrected" in page
     assert "Research use only" in page
+
+
+def test_classes_without_names_are_called_as_the_cohort_calls_them(widget, qtbot, tmp_path):
+    names = {1: "rim", 2: "core", 4: "swelling"}
+    widget.session.cohort = replace(widget.session.cohort, layout="", label_names=names)
+    case = widget.session.cohort.cases[0]
+    widget.session.case = case
+    drawn = read_label_map(case.label.path)
+    write_label_map(tmp_path / "other.nii.gz", LabelMap(drawn.array, drawn.geometry))
+
+    widget.open_elsewhere(tmp_path / "other.nii.gz")
+
+    legend = part(widget, QTableWidget, "legend")
+    qtbot.waitUntil(lambda: legend.rowCount() > 3, timeout=10_000)
+    assert [legend.item(row, 1).text() for row in range(3)] == ["rim", "core", "swelling"]
+    # Compared by name with the reference, which says no names either.
+    qtbot.waitUntil(lambda: widget.measured is not None, timeout=10_000)
+    assert set(widget.measured.difference.classes) == set(names.values())
+
+
+def test_weights_that_were_handed_on_as_a_file_are_used_like_a_folder(widget, qtbot, tmp_path):
+    file = export(write_network(tmp_path / "network"), tmp_path / "lesions.zip")
+
+    widget.weights.import_file(file)
+
+    qtbot.waitUntil(lambda: widget.weights.path == file, timeout=10_000)
+    assert "lesion" in part(widget, QLabel, "about").text()
+    assert part(widget, QPushButton, "start").isEnabled()
+
+
+def test_a_file_that_holds_no_weights_is_refused_in_a_sentence(widget, qtbot, tmp_path):
+    (tmp_path / "holiday.zip").write_bytes(b"not a zip")
+
+    widget.weights.import_file(tmp_path / "holiday.zip")
+
+    qtbot.waitUntil(lambda: "not a file of exported weights" in part(widget, QLabel, "about").text(), timeout=10_000)
+    assert widget.weights.path is None

@@ -1,9 +1,9 @@
 """What a prediction wrote of one case, read; and what there is to tell of a label map. Knows no Qt and no napari."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,14 @@ from napari_mmssl.workflows.lesions import Lesion, find_lesions, find_unsure
 
 #: Smaller places of doubt than this are borders of one voxel.
 _LEAST_UNSURE_ML = 0.05
+
+
+#: Gives a label map the names of its classes, where they are known.
+Named: TypeAlias = Callable[[LabelMap], LabelMap]
+
+
+def _as_it_is(label_map: LabelMap) -> LabelMap:
+    return label_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +78,10 @@ class Measured:
     problem: str = ""
 
 
-def read_drawn(folder: Path, case: Case, without: Sequence[str] = ()) -> Drawn:
+def read_drawn(folder: Path, case: Case, without: Sequence[str] = (), named: Named = _as_it_is) -> Drawn:
     """Read what ``mmssl predict`` wrote for ``case`` into ``folder``.
+
+    ``named`` gives a reference without class names those that its cohort tells.
 
     Raises
     ------
@@ -92,14 +102,16 @@ def read_drawn(folder: Path, case: Case, without: Sequence[str] = ()) -> Drawn:
         {word: read_volume(path) for path, word in words.items()},
         entropy,
         read_record(folder) or {},
-        None if case.label is None else read_label(case.label),
+        None if case.label is None else named(read_label(case.label)),
         tuple(without),
         unsure,
     )
 
 
-def read_elsewhere(file: Path, case: Case) -> Drawn:
+def read_elsewhere(file: Path, case: Case, named: Named = _as_it_is) -> Drawn:
     """Read a label map that another program made of ``case``, onto the grid of its scans.
+
+    ``named`` gives a label map without class names those that the cohort tells.
 
     Raises
     ------
@@ -117,7 +129,8 @@ def read_elsewhere(file: Path, case: Case) -> Drawn:
             raise ReadError(f"case '{case.id}' has no scan on which '{file.name}' could lie")
         apart = how_apart(labels.geometry, first.geometry)
         raise GeometryError(f"'{file.name}' does not lie on the scans of '{case.id}': {apart}; nothing is resampled")
-    return Drawn(case, file, placed, reference=None if case.label is None else read_label(case.label))
+    reference = None if case.label is None else named(read_label(case.label))
+    return Drawn(case, file, named(placed), reference=reference)
 
 
 def measure(drawn: Drawn, labels: LabelMap, *, together: bool) -> Measured:

@@ -10,29 +10,25 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QProgre
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import MmsslError
-from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.viewer.layers.case_view import mark_saved
 from napari_mmssl.viewer.layers.layer_data import complete_classes, origin_of, to_label_map
-from napari_mmssl.viewer.parts.panel import Panel, beside
-from napari_mmssl.viewer.places import data_folder, free_folder, runs_folder
+from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.places import data_folder, free_folder
+from napari_mmssl.viewer.reading import with_known_classes
 from napari_mmssl.viewer.runs.following import Update, progress_words
 from napari_mmssl.viewer.runs.monitor import Launch, RunMonitor
-from napari_mmssl.viewer.segment.drawn import Drawn, Measured, measure, read_drawn, read_elsewhere, value_words
+from napari_mmssl.viewer.segment.drawn import Drawn, Measured, Named, measure, read_drawn, read_elsewhere, value_words
 from napari_mmssl.viewer.segment.drawn_layers import SegmentLayers
 from napari_mmssl.viewer.segment.keeping import Keeping
 from napari_mmssl.viewer.segment.legend import LegendTable, class_volumes
 from napari_mmssl.viewer.segment.lesions import LesionTable
 from napari_mmssl.viewer.segment.trials import ModalityBoxes, TrialTable
+from napari_mmssl.viewer.segment.weights_field import WeightsField
 from napari_mmssl.viewer.train.form import weights_problem
 from napari_mmssl.viewer.writers import layers_of, save_labels
 from napari_mmssl.volumes.volume import LabelMap
 from napari_mmssl.workflows.launch import start
-from napari_mmssl.workflows.report import card_rows
 
-_NO_WEIGHTS = (
-    "No trained weights yet: fine-tune some in the Train widget, choose the run folder of a fine-tuning above, or run "
-    "<code>mmssl demo</code>, which leaves some in <code>demo/finetune_pretrained</code>."
-)
 #: Scores and lesions are told anew when nothing was painted for so long.
 _REST_MS = 400
 
@@ -44,7 +40,6 @@ class SegmentWidget(Panel):
         super().__init__(napari_viewer, "mmssl_segment")
         self.monitor = RunMonitor(self, launch=launch)
         self.monitor.updated.connect(self._progressed)
-        self._weights: Path | None = None
         #: The label map that is shown and saved, once there is one: as drawn, or as corrected.
         self.layer: Labels | None = None
         #: What was drawn, unchanged.
@@ -53,7 +48,6 @@ class SegmentWidget(Panel):
         self.measured: Measured | None = None
         self._predicted: Case | None = None
         self._without: tuple[str, ...] = ()
-        self._gives_values = False
         self._corrects = False
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -67,36 +61,28 @@ class SegmentWidget(Panel):
 
     def set_weights(self, path: Path) -> None:
         """Use the weights in ``path``, a fine-tuning's run folder or a weights folder; say why if that cannot be."""
-        try:
-            card = read_card(path)
-        except MmsslError as error:
-            card, problem = {}, str(error)
-        else:
-            problem = "" if card.get("kind") == "finetune" else str(weights_problem(path, "finetune"))
-        if problem:
-            show_error(problem)
-            self._about.setText(problem)
-            return
-        self._weights, self._gives_values = path, card.get("task") != "segmentation"
-        self._weights_name.setText(path.name)
-        self._weights_name.setToolTip(str(path))
-        rows = card_rows(card)
-        told = ("task", "sequences", "classes")
-        self._about.setText("; ".join(value for name, value in rows if name in told))
-        self._about.setToolTip("\n".join(f"{name}: {value}" for name, value in rows))
-        self._refresh()
+        self.weights.take(path)
 
     def start(self) -> None:
         """Let the network answer for the case in hand, in a process."""
         case, cohort = self.session.case, self.session.cohort
-        if case is None or cohort is None or self._weights is None:
+        if case is None or cohort is None or self.weights.path is None:
             return
         self._predicted, self._without = case, self._modalities.left_out()
-        out = free_folder(data_folder() / "predictions", case.id, self._weights.name)
+        out = free_folder(data_folder() / "predictions", case.id, self.weights.path.name)
         out.parent.mkdir(parents=True, exist_ok=True)
-        arguments = ["predict", str(cohort.root), "--weights", str(self._weights), "--out", str(out), "--case", case.id]
+        arguments = [
+            "predict",
+            str(cohort.root),
+            "--weights",
+            str(self.weights.path),
+            "--out",
+            str(out),
+            "--case",
+            case.id,
+        ]
         arguments += [word for name in self._without for word in ("--without", name)]
-        if not self._gives_values:
+        if not self.weights.gives_values:
             arguments += ["--save-entropy", *(["--save-probabilities"] if self._more.isChecked() else [])]
         self._progress.setRange(0, 0)
         self.monitor.start(arguments, out, "segmenting")
@@ -104,14 +90,21 @@ class SegmentWidget(Panel):
 
     def show_prediction(self, folder: Path, case: Case) -> None:
         """Lay the label map that a prediction wrote for ``case`` into ``folder`` over the case."""
-        without = self._without
-        self.in_thread(lambda: read_drawn(folder, case, without), self._lay_over, self._say)
+        without, named = self._without, self._named(case)
+        self.in_thread(lambda: read_drawn(folder, case, without, named), self._lay_over, self._say)
 
     def open_elsewhere(self, file: Path) -> None:
         """Lay a label map made by another program over the case in hand, as if it were predicted here."""
         case = self.session.case
         if case is not None:
-            self.in_thread(lambda: read_elsewhere(file, case), self._lay_over, self._say)
+            named = self._named(case)
+            self.in_thread(lambda: read_elsewhere(file, case, named), self._lay_over, self._say)
+
+    def _named(self, case: Case) -> Named:
+        """Return what names the classes of label maps of ``case`` as its cohort does."""
+        cohort = self.session.cohort
+        layout, names = (cohort.layout, cohort.label_names) if cohort is not None else ("", {})
+        return lambda label_map: with_known_classes(label_map, layout, case, names)
 
     def correct(self) -> None:
         """Begin to paint on a copy of what was drawn, which itself stays as it is."""
@@ -153,20 +146,14 @@ class SegmentWidget(Panel):
 
     def _draw(self) -> None:
         form = self.form()
-        self._weights_name = self.part(QLineEdit(), "weights", "Run folder of a fine-tuning, or a weights folder")
-        self._weights_name.setReadOnly(True)
-        self._weights_name.setPlaceholderText("no trained weights")
-        choose = self.part(QPushButton("..."), "choose_weights", "Choose the run folder of a fine-tuning")
-        choose.clicked.connect(self._ask_weights)
-        form.addRow("weights", beside(self._weights_name, choose, wide=self._weights_name))
+        self.weights = WeightsField(self, form, self._refresh)
         self._case = self.part(QLineEdit(), "case", "The case that is open; chosen in the Cases widget")
         self._case.setReadOnly(True)
         self._case.setPlaceholderText("open a case in Cases")
         form.addRow("case", self._case)
         self._modalities = ModalityBoxes(self)
         form.addRow("sees", self._modalities)
-        self._about = self.text("about")
-        self._about.setText(_NO_WEIGHTS)
+        self.weights.draw_card()
         self._draw_running()
         self._legend = LegendTable()
         self._legend.itemSelectionChanged.connect(self._pick_class)
@@ -235,7 +222,7 @@ class SegmentWidget(Panel):
         self._refresh()
 
     def _refresh(self) -> None:
-        ready = self._weights is not None and self.session.case is not None
+        ready = self.weights.path is not None and self.session.case is not None
         self._start.setEnabled(ready and not self.monitor.active)
         self._cancel.setEnabled(self.monitor.active)
         self._progress.setVisible(self.monitor.active)
@@ -258,7 +245,7 @@ class SegmentWidget(Panel):
         self._refresh()
 
     def _take(self, folder: Path, case: Case) -> None:
-        if self._gives_values:
+        if self.weights.gives_values:
             self.in_thread(lambda: value_words(folder, case.id), self._say, self._say)
         else:
             self.show_prediction(folder, case)
@@ -345,11 +332,6 @@ class SegmentWidget(Panel):
             self.layer.selected_label = origin.classes[row].value
 
     # -- asking -------------------------------------------------------------------------------
-
-    def _ask_weights(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Run folder of a fine-tuning", str(runs_folder()))
-        if folder:
-            self.set_weights(Path(folder))
 
     def _ask_elsewhere(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Label map made elsewhere", "", "Label maps (*)")
