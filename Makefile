@@ -19,8 +19,9 @@ check: setup ## lint, format and types
 test: check ## check, then all tests but the slow ones
 	$(WITH_DISPLAY) $(BIN)/python -m pytest
 
-test-slow: setup ## proofs of learning and long fault tests
+test-slow: setup ## proofs of learning, long fault tests, and the viewer's tests with PySide6
 	$(WITH_DISPLAY) $(BIN)/python -m pytest -m slow --timeout 1800
+	@scripts/test_pyside6.sh
 
 bench: setup ## every benchmark beside its peers, into benchmarks/results.json and docs/benchmarks.md
 	@scripts/bench.sh
