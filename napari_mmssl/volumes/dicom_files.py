@@ -29,13 +29,15 @@ from napari_mmssl.volumes.dicom_places import (
     read_number,
     read_position,
     read_spacing,
+    read_vector,
 )
 
 _KEYWORDS = (
     "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID PatientID IssuerOfPatientID Modality ImageType "
     "SeriesDescription ProtocolName SequenceName ContrastBolusAgent InstanceNumber AcquisitionNumber EchoTime "
-    "TemporalPositionIdentifier TriggerTime InversionTime DiffusionBValue MRDiffusionSequence Rows Columns "
-    "NumberOfFrames PixelSpacing SliceThickness SpacingBetweenSlices ImagePositionPatient ImageOrientationPatient "
+    "TemporalPositionIdentifier TriggerTime InversionTime DiffusionBValue DiffusionGradientOrientation "
+    "MRDiffusionSequence Rows Columns NumberOfFrames PixelSpacing SliceThickness SpacingBetweenSlices "
+    "ImagePositionPatient ImageOrientationPatient "
     "SamplesPerPixel PhotometricInterpretation BitsAllocated PixelRepresentation RescaleSlope RescaleIntercept "
     "ModalityLUTSequence SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 )
@@ -86,7 +88,7 @@ class Slice:
     b_value, echo_ms
         What parts the stacks of a series; ``None`` if missing.
     others
-        Numbers that may part them if positions repeat: time point, trigger, acquisition, inversion time.
+        What may part them if positions repeat: time point, trigger, acquisition, inversion time, gradient direction.
     slope, intercept
         From stored to real values.
     dtype
@@ -118,7 +120,7 @@ class Slice:
     spacing_between: float
     b_value: float | None
     echo_ms: float | None
-    others: tuple[tuple[str, float], ...]
+    others: tuple[tuple[str, float | Vector], ...]
     slope: float
     intercept: float
     dtype: str
@@ -273,7 +275,8 @@ def _slice(path: Path, n: int, dataset: Any, frame: Any, problem: str, damage: s
         b_value=_b_value(dataset, frame),
         echo_ms=read_number(frame.get("EchoTime")),
         others=tuple((name, value) for name, value in _others(frame).items() if value is not None),
-        slope=read_finite(frame.get("RescaleSlope"), 1.0),
+        # A slope of 0 would make all voxels one; the scanners that write it mean none, as ITK and dcm2niix take it.
+        slope=read_finite(frame.get("RescaleSlope"), 1.0) or 1.0,
         intercept=read_finite(frame.get("RescaleIntercept"), 0.0),
         dtype=_dtype(dataset),
         problem=problem,
@@ -351,14 +354,17 @@ def _b_value(dataset: Any, frame: Any) -> float | None:
     return float(named[1]) if named else None
 
 
-def _others(frame: Any) -> dict[str, float | None]:
+def _others(frame: Any) -> dict[str, float | Vector | None]:
     names = {
         "time point": "TemporalPositionIdentifier",
         "trigger time": "TriggerTime",
         "inversion time": "InversionTime",
         "acquisition": "AcquisitionNumber",
     }
-    return {words: read_number(frame.get(keyword)) for words, keyword in names.items()}
+    found: dict[str, float | Vector | None] = {
+        words: read_number(frame.get(keyword)) for words, keyword in names.items()
+    }
+    return found | {"gradient direction": read_vector(frame.get("DiffusionGradientOrientation"))}
 
 
 def _person(dataset: Any) -> str:

@@ -13,6 +13,7 @@ _PLAIN = (
     "ImageType",
     "EchoTime",
     "DiffusionBValue",
+    "DiffusionGradientOrientation",
     "RescaleSlope",
     "RescaleIntercept",
     "TemporalPositionIdentifier",
@@ -75,4 +76,7 @@ def _grouped(group: Any) -> dict[str, Any]:
         value = items[0].get(keyword) if items else None
         if value is not None:
             found[name] = value
+    for diffusion in group.get("MRDiffusionSequence") or ():
+        for direction in diffusion.get("DiffusionGradientDirectionSequence") or ():
+            found["DiffusionGradientOrientation"] = direction.get("DiffusionGradientOrientation")
     return found

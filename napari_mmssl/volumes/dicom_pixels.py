@@ -1,5 +1,6 @@
 """The pixels of DICOM slices, unpacked, rescaled and piled up."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian, JPEG20
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.dicom_files import Slice, quiet_pydicom
 from napari_mmssl.volumes.dicom_unpacking import unpack
+from napari_mmssl.volumes.file_length import refuse_too_large
 
 #: A packed file that promises more than this times its own size is taken for a lie, if that is much at all.
 _MOST_PACKED = 20_000
@@ -31,6 +33,11 @@ def read_pixels(slices: Sequence[Slice]) -> np.ndarray:
         If pixels are missing, damaged, of another size than the header says, or packed in a way that cannot be
         unpacked here.
     """
+    n_bytes = sum(math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in slices)
+    try:
+        refuse_too_large(n_bytes)
+    except ReadError as error:
+        raise ReadError(f"cannot read '{slices[0].path.parent}': {error}") from None
     stored = _stored(slices)
     for one, plane in zip(slices, stored, strict=True):
         if plane.shape != one.shape:

@@ -94,3 +94,12 @@ def one_line(value: Any) -> str:
 
 def _vector(values: np.ndarray) -> Vector:
     return float(values[0]), float(values[1]), float(values[2])
+
+
+def read_vector(values: Any) -> Vector | None:
+    """Return three finite numbers, or ``None`` if they are missing or something else; never raises."""
+    try:
+        x, y, z = (float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (x, y, z) if np.isfinite((x, y, z)).all() else None

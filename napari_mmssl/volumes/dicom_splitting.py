@@ -78,7 +78,7 @@ def _part_repeated(group: list[Slice], told: str) -> list[tuple[list[Slice], str
     return [(group, told)]
 
 
-_USUAL_ORDER = ["time point", "trigger time", "inversion time", "acquisition"]
+_USUAL_ORDER = ["time point", "trigger time", "inversion time", "acquisition", "gradient direction"]
 
 
 def _equal_and_full(groups: list[list[Slice]]) -> bool:
@@ -93,7 +93,12 @@ def _other(name: str) -> Key:
 
 
 def _other_words(name: str) -> Callable[[Slice], str]:
-    return lambda one: f"{name} {dict(one.others).get(name, 0):.6g}"
+    def words(one: Slice) -> str:
+        value = dict(one.others).get(name, 0)
+        numbers = (value,) if isinstance(value, int | float) else value
+        return f"{name} {'/'.join(f'{number:.6g}' for number in numbers)}"
+
+    return words
 
 
 def _echo(one: Slice) -> Hashable:

@@ -5,6 +5,8 @@ import io
 import zlib
 from pathlib import Path
 
+import psutil
+
 from napari_mmssl.errors import ReadError
 
 #: What deflate reaches at best; a header that claims more than this times the file's size lies.
@@ -22,6 +24,19 @@ def ends_early(length: int, wanted: int) -> ReadError:
 def goes_on() -> ReadError:
     """Return the error that says packed data hold much more than the voxels."""
     return ReadError("it goes on long after the last voxel that its header tells of; the header or the file is damaged")
+
+
+def refuse_too_large(n_bytes: int) -> None:
+    """Refuse to take more memory than the machine has free: the system would end our process, or somebody else's.
+
+    Raises
+    ------
+    ReadError
+        Says how much is wanted and how much there is.
+    """
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise ReadError(f"it takes {n_bytes / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free")
 
 
 def gzip_length(path: Path, wanted: int, start: int = 0) -> int:

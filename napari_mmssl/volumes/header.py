@@ -164,8 +164,11 @@ def intensities(array: np.ndarray) -> np.ndarray:
     if array.dtype == bool:
         return np.ascontiguousarray(array, dtype=np.uint8)
     if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(array, dtype=np.float32)
+        try:
+            with np.errstate(over="raise"):
+                return np.ascontiguousarray(array, dtype=np.float32)
+        except FloatingPointError as error:
+            raise ReadError("it holds numbers beyond 3.4e38, which nobody measured; it is damaged") from error
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 

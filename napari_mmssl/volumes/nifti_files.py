@@ -16,7 +16,7 @@ from nibabel.imageglobals import logger as _nibabel_logger
 from nibabel.volumeutils import apply_read_scaling
 
 from napari_mmssl.errors import ReadError
-from napari_mmssl.volumes.file_length import ends_early, gzip_length
+from napari_mmssl.volumes.file_length import ends_early, gzip_length, refuse_too_large
 from napari_mmssl.volumes.geometry import Affine, Geometry, from_nifti, to_nifti
 from napari_mmssl.volumes.gzip_files import unpack
 from napari_mmssl.volumes.header import (
@@ -93,6 +93,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
         image = _open(path)
         header = _header_of(image.header, int(image.dataobj.offset), _voxel_file(image))
         check_channel(header, channel)
+        refuse_too_large(math.prod(header.geometry.shape) * header.dtype.itemsize)
         voxels = _voxels(image, None if header.channels is None else channel)
         z, y, x = header.geometry.shape
         return header, intensities(voxels.reshape(x, y, z, order="F").T)
@@ -159,6 +160,7 @@ def _voxels(image: Any, channel: int | None) -> np.ndarray:
     if path.suffix.lower() != ".gz":
         return np.asanyarray(stored if channel is None else stored[:, :, :, channel])
     n_bytes = int(np.prod(stored.shape, dtype=object)) * stored.dtype.itemsize
+    refuse_too_large(n_bytes)
     unpacked = unpack(path, int(stored.offset) + n_bytes)[stored.offset :]
     voxels = unpacked.view(stored.dtype).reshape(stored.shape, order="F")
     if channel is not None:

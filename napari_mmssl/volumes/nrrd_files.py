@@ -38,6 +38,14 @@ _DTYPES = {
 _DTYPE_OF = {name: dtype for dtype, names in _DTYPES.items() for name in names.split(", ")}
 _PACKING_NAMES: dict[Packing, str] = {"raw": "raw", "gzip": "gzip, gz", "text": "ascii, text, txt"}
 _PACKINGS = {name: packing for packing, names in _PACKING_NAMES.items() for name in names.split(", ")}
+#: Named worlds that say which side is which, and the signs that turn them to RAS+.
+_ANATOMICAL = {
+    **dict.fromkeys(("right-anterior-superior", "ras", "rast"), (1.0, 1.0, 1.0)),
+    **dict.fromkeys(("left-anterior-superior", "las", "last"), (-1.0, 1.0, 1.0)),
+    **dict.fromkeys(("left-posterior-superior", "lps", "lpst"), (-1.0, -1.0, 1.0)),
+}
+_OTHER_SPACES = ("", "scanner-xyz", "3d-right-handed", "3d-left-handed")
+_MM_PER_UNIT = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
 _MAGIC = re.compile(rb"NRRD000[1-5]\s*")
 _VECTOR = re.compile(r"none|\([^()]*\)")
 #: Kinds of axes along which one voxel's values lie.
@@ -96,7 +104,7 @@ def _parse(path: Path) -> tuple[Header, RawVoxels]:
         dtype = dtype.newbyteorder("<" if endian == "little" else ">")
     geometry, channels = grid_of(sizes, _affine(fields, len(sizes)))
     described = [fields[name] for name in ("description", "comment", "content") if name in fields]
-    doubt = "" if "space" in fields else PLACE_UNKNOWN
+    doubt = "" if fields.get("space", "").lower().removesuffix("-time") in _ANATOMICAL else PLACE_UNKNOWN
     described_as = "; ".join(described)
     header = Header(geometry, channels, dtype.newbyteorder("="), described_as, _classes(fields), doubt=doubt)
     return header, _voxels(path, fields, end, sizes, dtype)
@@ -184,7 +192,16 @@ def _affine(fields: dict[str, str], n_axes: int) -> Affine:
         if len(spacings) != n_axes:
             raise ReadError(f"its spacings do not fit its {n_axes} axes")
         affine[np.arange(n_space), np.arange(n_space)] = spacings[:n_space]
+    affine[:3] *= _mm_per_unit(fields.get("space units", ""))
     return from_nifti(_space_to_ras(affine, fields.get("space", "")))
+
+
+def _mm_per_unit(units: str) -> float:
+    """Return what one unit of the space is in mm; ITK and others pass over this field."""
+    met = {unit.strip() for unit in re.findall(r'"([^"]*)"', units)} or {""}
+    if len(met) > 1 or not met <= set(_MM_PER_UNIT):
+        raise ReadError(f"its space is measured in {units}; mm, cm, m and um are known, the same along all axes")
+    return _MM_PER_UNIT[met.pop()]
 
 
 def _space_to_ras(affine: Affine, space: str) -> Affine:
@@ -192,11 +209,11 @@ def _space_to_ras(affine: Affine, space: str) -> Affine:
 
     Worlds that say no more than 'scanner' are LPS+, as they are for ITK.
     """
-    space = space.lower()
-    if space.startswith(("right-anterior-superior", "ras")):
-        return affine
-    if space.startswith(("left-anterior-superior", "las")):
-        return np.diag([-1.0, 1.0, 1.0, 1.0]) @ affine
+    space = space.lower().removesuffix("-time")
+    if space in _ANATOMICAL:
+        return np.diag([*_ANATOMICAL[space], 1.0]) @ affine
+    if space not in _OTHER_SPACES:
+        raise ReadError(f"its space is called '{space}', which NRRD does not know")
     return lps_to_ras(affine)
 
 

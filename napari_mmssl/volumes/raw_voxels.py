@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes import file_length
-from napari_mmssl.volumes.file_length import MOST_DEFLATED, ends_early, goes_on, gzip_length
+from napari_mmssl.volumes.file_length import MOST_DEFLATED, ends_early, goes_on, gzip_length, refuse_too_large
 
 Packing = Literal["raw", "gzip", "zlib", "text"]
 _CHUNK = 1 << 17
@@ -80,6 +80,7 @@ class RawVoxels:
             If they are damaged or end early.
         """
         self.check_length()
+        refuse_too_large(self.n_bytes)
         n_bytes = self.n_bytes // (self.sizes[3] if len(self.sizes) > 3 else 1)
         x, y, z = (*self.sizes[:3], 1)[:3]
         with self.path.open("rb") as file:

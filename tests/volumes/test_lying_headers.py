@@ -1,6 +1,7 @@
 """Headers that lie about spacing or length, and would be believed by a plain reader."""
 
 import gzip
+import os
 
 import nibabel as nib
 import numpy as np
@@ -31,3 +32,31 @@ def test_a_nifti_spacing_of_zero_is_refused_unless_an_affine_stands_beside_it(tm
     image.header["sform_code"] = 1
     (tmp_path / "placed.nii").write_bytes(image.header.binaryblock + bytes(4) + np.ones(120, np.float32).tobytes())
     assert read_header(tmp_path / "placed.nii").geometry.spacing_mm == pytest.approx((2, 2, 2))
+
+
+def test_a_volume_larger_than_the_free_memory_is_refused_before_it_is_taken(tmp_path):
+    """A sparse file is as long as its header says, and takes no room on the disk."""
+    header = nib.Nifti1Header()
+    header.set_data_shape((20000, 20000, 20000))
+    header.set_data_dtype(np.uint8)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    header.set_sform(np.eye(4), code=1)
+    path = tmp_path / "v.nii"
+    path.write_bytes(header.binaryblock + bytes(4))
+    try:
+        os.truncate(path, 352 + 20000**3)
+    except OSError:
+        pytest.skip("this disk holds no file of 8 TB")
+    assert read_header(path).geometry.shape == (20000, 20000, 20000)
+    with pytest.raises(ReadError, match=r"7450\.6 GiB of memory"):
+        read_volume(path)
+
+
+def test_numbers_that_no_float32_holds_are_refused_and_not_infinite(tmp_path):
+    array = np.ones((3, 3, 3))
+    nib.save(nib.Nifti1Image(array * 1e300, np.eye(4)), tmp_path / "v.nii")
+    with pytest.raises(ReadError, match=r"beyond 3\.4e38"):
+        read_volume(tmp_path / "v.nii")
+    array[0, 0, 0] = np.inf
+    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "inf.nii")
+    assert np.isinf(read_volume(tmp_path / "inf.nii").array[0, 0, 0])

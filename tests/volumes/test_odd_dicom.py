@@ -146,6 +146,29 @@ def test_two_slices_are_doubted_unless_the_header_confirms_their_distance(tmp_pa
     assert read_series(tmp_path).geometry.spacing_mm[0] == pytest.approx(step)
 
 
+def test_directions_of_one_b_value_are_stacks(tmp_path, rng):
+    """Where no other tag parts them: every slice lies in its place three times."""
+    directions = np.eye(3).tolist()
+    pixels = write_series(
+        tmp_path,
+        places(4) * 3,
+        rng,
+        shuffle=False,
+        each=lambda n: {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": directions[n // 4]},
+    )
+    assert kinds(tmp_path) == ["mixed_series"]
+    (series,) = find_series(tmp_path).series
+    assert [stack.told_apart_by for stack in series.stacks] == [
+        "gradient direction 1/0/0", "gradient direction 0/1/0", "gradient direction 0/0/1"
+    ]  # fmt: skip
+    np.testing.assert_array_equal(read_series(tmp_path, channel=1).array, pixels[4:8])
+
+
+def test_a_slope_of_zero_means_none(tmp_path, rng):
+    pixels = write_series(tmp_path, places(3), rng, slope=0, intercept=0)
+    np.testing.assert_array_equal(read_series(tmp_path).array, pixels)
+
+
 def test_b_values_are_told_by_the_name_of_the_sequence_where_no_tag_has_them(tmp_path, rng):
     names = {0: "*ep_b0", 1: "*ep_b800t"}
     write_series(tmp_path, places(4) * 2, rng, each=lambda n: {"SequenceName": names[n // 4]})

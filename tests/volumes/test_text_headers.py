@@ -49,6 +49,24 @@ def test_nrrd_in_each_space(tmp_path, space):
     assert_as_simpleitk(write(tmp_path / "v.nrrd", header, ARRAY.tobytes()))
 
 
+@pytest.mark.parametrize(("unit", "mm"), [("mm", 1), ("m", 1000), ("um", 0.001)])
+def test_nrrd_in_units_that_itk_passes_over(tmp_path, unit, mm):
+    scanner = "space: LPS\nspace directions: (1,0,0) (0,2,0) (0,0,3)\nspace origin: (10,20,30)\n"
+    header = f'{NRRD["plain"]}{scanner}space units: "{unit}" "{unit}" "{unit}"\n\n'
+    grid = read_header(write(tmp_path / "v.nrrd", header, ARRAY.tobytes())).geometry
+    np.testing.assert_allclose(grid.spacing_mm, np.array((3, 2, 1)) * mm)
+    np.testing.assert_allclose(grid.index_to_world((0, 0, 0)), np.array((-10, -20, 30)) * mm)
+
+
+@pytest.mark.parametrize(
+    "more", ["space: right-posterior-superior\n", 'space: LPS\nspace units: "inch" "inch" "inch"\n']
+)
+def test_nrrd_in_a_space_of_its_own_is_refused(tmp_path, more):
+    header = NRRD["plain"] + more + NRRD["in scanner space"] + "\n"
+    with pytest.raises(ReadError, match="its space is"):
+        read_header(write(tmp_path / "v.nrrd", header, ARRAY.tobytes()))
+
+
 @pytest.mark.parametrize("more", ["", "spacings: 2 3 4\n", "# a remark\nkinds: domain domain domain\nkey:=value\n"])
 def test_nrrd_that_says_less(tmp_path, more):
     assert_as_simpleitk(write(tmp_path / "v.nrrd", NRRD["plain"] + more + "\n", ARRAY.tobytes()))
