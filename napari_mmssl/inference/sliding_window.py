@@ -118,8 +118,8 @@ def finished_slabs(
 
     Yields
     ------
-    The box of a slab in the volume and its values ``(C, d, h, w)`` float32 on the device of ``volumes``. The boxes
-    cover the volume once.
+    The box of a slab in the volume and its values ``(C, d, h, w)`` float32 on the device of ``volumes``, to be used or
+    copied before the next slab is asked for. The boxes cover the volume once.
     """
     if not 0 <= overlap < 1:
         raise ValueError(f"overlap must be in [0, 1), got {overlap}")
@@ -139,7 +139,7 @@ def finished_slabs(
         batch = corners[first : first + batch_size]
         # As a decorator of this generator, no_grad would hold on to each slab until the next one is done.
         with torch.no_grad():
-            output = network(torch.stack([volumes[(slice(None), *_box(corner, window))] for corner in batch])).float()
+            output = network(_stacked([volumes[(slice(None), *_box(corner, window))] for corner in batch])).float()
         if first and batch[0][sweep] > sums.low:
             yield _within(sums.low, before, size, sweep, sums.finish(batch[0][sweep]))
         sums.reach(len(output[0]), batch[-1][sweep] + window[sweep], volumes.device)
@@ -152,23 +152,28 @@ def finished_slabs(
 class _Sums:
     """Weighted sums of outputs over the part of the volume that windows still reach.
 
-    Along the axis ``sweep`` they hold the voxels from ``low`` on. The sums of the weights follow from where the windows
-    were, and are made for a slab when it is done: kept beside the others they would be one more channel of memory.
+    Along the axis ``sweep`` they hold the voxels from ``low`` on, in one buffer that moves on with the windows: freed
+    and made anew at each row, its pieces would stay with the process and cost as much again. The sums of the weights
+    follow from where the windows were, and are made for a slab when it is done: kept beside the others they would be
+    one more channel of memory.
     """
 
     def __init__(self, size: Sequence[int], sweep: int, weight: Tensor) -> None:
         self.size, self.sweep, self.weight, self.low = tuple(size), sweep, weight, 0
         self.total: Tensor | None = None
         self.boxes: list[Box] = []  # of the windows that reach beyond ``low``
+        self._given = 0  # voxels along the axis that were given away and still lie at the front
 
     def reach(self, channels: int, stop: int, device: torch.device) -> None:
-        """Make room up to ``stop``."""
-        held = None if self.total is None else self.total.shape[1 + self.sweep]
-        if self.total is not None and held is not None and self.low + held >= stop:
+        """Make room up to ``stop``; what was given away is gone then."""
+        axis = 1 + self.sweep
+        self._move_on(axis)
+        held = 0 if self.total is None else self.total.shape[axis]
+        if self.low + held >= stop:
             return
         grown = torch.zeros(channels, *self._shape(stop), device=device)
-        if self.total is not None and held is not None:
-            grown.narrow(1 + self.sweep, 0, held).copy_(self.total)
+        if self.total is not None:
+            grown.narrow(axis, 0, held).copy_(self.total)
         self.total = grown
 
     def add(self, box: Box, part: Tensor) -> None:
@@ -181,18 +186,27 @@ class _Sums:
         self.boxes.append(box)
 
     def finish(self, stop: int) -> Tensor:
-        """Return the blended output up to ``stop``, and go on behind it."""
+        """Return the blended output up to ``stop``, for use until :meth:`reach` is called; go on behind it."""
         assert self.total is not None
         axis = 1 + self.sweep
         if self.low + self.total.shape[axis] < stop:
             self.reach(len(self.total), stop, self.total.device)
         done = self.total.narrow(axis, 0, stop - self.low)
-        rest = self.total.narrow(axis, stop - self.low, self.total.shape[axis] - (stop - self.low))
         # Where no window was needed both are 0, and the answer is to be 0 too.
         done.div_(self._weights(stop).clamp_(min=torch.finfo(torch.float32).tiny))
         self.boxes = [box for box in self.boxes if box[self.sweep].stop > stop]
-        self.total, self.low = rest.clone(), stop
+        self._given, self.low = stop - self.low, stop
         return done
+
+    def _move_on(self, axis: int) -> None:
+        """Move what is still summed to the front of the buffer."""
+        if self.total is None or not self._given:
+            return
+        given, rest = self._given, self.total.shape[axis] - self._given
+        kept = self.total.narrow(axis, given, rest)
+        self.total.narrow(axis, 0, rest).copy_(kept if rest <= given else kept.clone())
+        self.total.narrow(axis, rest, given).zero_()
+        self._given = 0
 
     def _weights(self, stop: int) -> Tensor:
         """Return the sum of the weights from ``low`` to ``stop``."""
@@ -244,6 +258,11 @@ def _starts(have: int, edge: int, overlap: float) -> list[int]:
     """Return the first voxel of each window along one axis: equal steps, the last window flush with the end."""
     step = max(1, int(edge * (1 - overlap)))
     return [*range(0, have - edge, step), have - edge]
+
+
+def _stacked(windows: list[Tensor]) -> Tensor:
+    # One alone needs no copy.
+    return torch.stack(windows) if len(windows) > 1 else windows[0][None]
 
 
 def _box(corner: Shape, window: Shape) -> Box:
