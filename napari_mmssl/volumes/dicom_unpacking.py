@@ -73,7 +73,7 @@ def main() -> None:
 def _plane(path: str, frame: int) -> np.ndarray:
     dataset = pydicom.dcmread(path, force=True)
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
-        return _twelve_bits(path)[frame]
+        return np.asarray(_twelve_bits(path)[frame])
     return pixel_array(dataset, index=frame, raw=True)
 
 

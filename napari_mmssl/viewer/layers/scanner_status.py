@@ -40,7 +40,7 @@ def _reworded(event: Any) -> None:
     position = next((place for place in places if place is not None), None)
     if position is None:
         return
-    words = position_words(position)
+    words = position_words(position.tolist())
     if isinstance(status, dict) and status.get("coords"):
         value = status.get("value", "")
         viewer.status = {**status, "coords": words, "coordinates": f"{words}: {value}"}
