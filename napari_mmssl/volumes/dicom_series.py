@@ -194,7 +194,8 @@ def _choose_stack(series: DicomSeries, channel: int | None) -> tuple[Stack, Geom
     if series.damaged:
         raise ReadError(f"cannot read the DICOM series in '{series.folder}': {series.why_not()}")
     if channel is None and len(series.stacks) != 1:
-        raise refused(series.why_not())
+        choice = f"; choose one of them (--channel 0 to {len(series.stacks) - 1})" if series.stacks else ""
+        raise refused(series.why_not() + choice)
     if channel is not None and not 0 <= channel < len(series.stacks):
         raise refused(f"it has no stack {channel}; there are {len(series.stacks)}, counted from 0")
     stack = series.stacks[channel or 0]
