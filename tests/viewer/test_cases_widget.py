@@ -182,3 +182,40 @@ def test_classes_are_called_as_the_cohort_calls_them_in_one_colour_each(viewer, 
 
     assert [(value, name) for value, name, _ in seen[0]] == [(1, "liver"), (2, "spleen")]
     assert seen[0] == seen[1]
+
+
+def opened(viewer, qtbot, folder, write_nifti, shapes):
+    """Open a case whose modalities have these shapes, in file order ``(x, y, z)``, over the same 64 mm."""
+    for name, shape in shapes.items():
+        affine = np.diag([*(64 / np.array(shape)), 1])
+        write_nifti(folder / "person" / f"{name}.nii.gz", affine=affine, array=np.ones(shape))
+    widget = CasesWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.open_cohort(folder)
+    qtbot.waitUntil(lambda: widget.session.cohort is not None, timeout=10_000)
+    widget.open_case(widget.session.cohort.cases[0])
+    qtbot.waitUntil(lambda: widget.session.case is not None, timeout=10_000)
+    return widget
+
+
+def test_a_coarse_scan_does_not_hide_a_fine_one(viewer, qtbot, tmp_path, write_nifti):
+    opened(viewer, qtbot, tmp_path, write_nifti, {"t2": (32, 32, 8), "adc": (16, 16, 8)})
+
+    assert names(viewer) == ["adc · person", "t2 · person"]
+
+
+@pytest.mark.parametrize(("shape", "first"), [((32, 32, 8), 0), ((32, 8, 32), 1), ((8, 32, 32), 2), ((20, 32, 32), 0)])
+def test_a_case_is_shown_in_the_plane_in_which_it_was_scanned(viewer, qtbot, tmp_path, write_nifti, shape, first):
+    opened(viewer, qtbot, tmp_path, write_nifti, {"t2": shape})
+
+    # Axes run to S, A and R; the first of the order is the one that is gone through.
+    assert viewer.dims.order[0] == first
+
+
+def test_the_plane_that_a_person_chose_stays_for_the_next_case(widget, viewer, qtbot):
+    open_case(widget, qtbot, 0)
+    widget.findChild(QPushButton, "show_sagittal").click()
+
+    open_case(widget, qtbot, 1)
+
+    assert viewer.dims.order == (2, 0, 1)

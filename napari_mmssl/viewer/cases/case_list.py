@@ -78,6 +78,7 @@ class CaseList(QTableView):
         self.horizontalHeader().setMinimumSectionSize(20)
         self.horizontalHeader().setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.verticalHeader().hide()
+        self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.table.modelReset.connect(self._fit_columns)
         self.horizontalHeader().setStretchLastSection(True)

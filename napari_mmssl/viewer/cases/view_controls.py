@@ -87,7 +87,7 @@ class ViewControls:
         self._position = panel.text("cursor_position")
         self._position.setToolTip("Scanner position under the mouse, true also for tilted scans")
         for first, second in ((beside, self._window), (self._position, convention)):
-            panel.row(first, second)
+            panel.row(first, second, wide=first)
 
     # -- doing --------------------------------------------------------------------------------
 

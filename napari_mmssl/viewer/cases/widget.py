@@ -27,6 +27,8 @@ from napari_mmssl.workflows.manifest import manifest_rows
 _MOST_UNSORTED = 20_000
 #: Between two words on how far the looking is.
 _SAY_EVERY_MS = 100
+#: So many findings are told in full; the rest stand in the tooltip.
+_FIRST_FINDINGS = 3
 #: Findings for which the Align widget is the remedy.
 _DO_NOT_FIT = {"grid_mismatch", "misregistered"}
 
@@ -278,6 +280,9 @@ class CasesWidget(Panel):
             self._about_case.setText("")
             return
         self._list.mark(case)
-        findings = "; ".join(finding.text for finding in found)
+        findings = "; ".join(finding.text for finding in found[:_FIRST_FINDINGS])
+        if len(found) > _FIRST_FINDINGS:
+            findings += f"; and {len(found) - _FIRST_FINDINGS} more"
+        self._about_case.setToolTip("\n".join(finding.text for finding in found))
         where = self._list.place_words(case)
         self._about_case.setText(f"<b>{case.id}</b> ({where})" + (f": {findings}" if findings else ""))

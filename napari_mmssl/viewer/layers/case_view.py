@@ -8,7 +8,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_mmssl.cohorts.modalities import MODALITIES
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, centre_of_labels
-from napari_mmssl.viewer.layers.orientation_letters import prepare_camera
+from napari_mmssl.viewer.layers.orientation_letters import prepare_camera, show_plane
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.writers import COPY_ROLE
 from napari_mmssl.volumes.geometry import to_canonical
@@ -16,6 +16,8 @@ from napari_mmssl.volumes.geometry import to_canonical
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+#: An image whose voxels are so many times as large as the finest's lies below it.
+_COARSER = 1.5
 #: Set in a layer's metadata once a person painted on it.
 _PAINTED = "mmssl_painted"
 
@@ -41,14 +43,15 @@ class CaseView:
         self._remove(self._of_role(COPY_ROLE))
         old = {origin.role: layer for layer, origin in self.ours() if origin.case is not None}
         notes += self._set_painted_aside(old)
-        before = _extent(old.values())
+        before, plane = _extent(old.values()), _plane_of_slices(old.values())
         for layer_tuple in opened.layers:
             self._place(layer_tuple, old.pop(layer_tuple[1]["metadata"][METADATA_KEY].role, None))
         self._remove(old.values())
         if side_by_side:
             self.show_side_by_side()
         else:
-            self.arrange([layer for layer, _ in self._by_kind(Image) + self._by_kind(Labels)])
+            self.arrange(self._stacked())
+        self._face_slices(plane)
         self._look_at(opened, before)
         return [*notes, *opened.notes, *opened.problems]
 
@@ -119,8 +122,21 @@ class CaseView:
         grid.stride, grid.enabled = 1, False
         for layer, _ in self.ours():
             layer.name_overlay.visible = False
-        self.arrange([layer for layer, _ in self._by_kind(Image) + self._by_kind(Labels)])
+        self.arrange(self._stacked())
         self._viewer.reset_view()
+
+    def _stacked(self) -> list[Layer]:
+        """Return our layers as they lie over each other: the coarser images below, since they would hide the others."""
+        images = [layer for layer, _ in self._by_kind(Image)]
+        finest = min((np.prod(layer.scale) for layer in images), default=1.0)
+        images.sort(key=lambda layer: bool(np.prod(layer.scale) < _COARSER * finest))
+        return [*images, *(layer for layer, _ in self._by_kind(Labels))]
+
+    def _face_slices(self, before: str) -> None:
+        """Show the plane in which the case was scanned, where that is another one than that of the case before."""
+        plane = _plane_of_slices(layer for layer, origin in self.ours() if origin.case is not None)
+        if plane != before:
+            show_plane(self._viewer, plane)
 
     def _by_kind(self, kind: type[Layer]) -> list[tuple[Layer, Origin]]:
         """Return our layers of one kind, in the order in which people list modalities."""
@@ -245,6 +261,14 @@ def _extent(layers: Iterable[Layer]) -> np.ndarray | None:
     if not extents:
         return None
     return np.array([np.min([e[0] for e in extents], axis=0), np.max([e[1] for e in extents], axis=0)])
+
+
+def _plane_of_slices(layers: Iterable[Layer]) -> str:
+    """Return the plane in which most of the first image's voxels lie: axial unless it has few slices another way."""
+    shape = next((layer.data.shape[-3:] for layer in layers if isinstance(layer, Image)), (1, 1, 1))
+    axis = int(np.argmin(shape))
+    few = shape[axis] <= min(n for other, n in enumerate(shape) if other != axis) / 2
+    return ("axial", "coronal", "sagittal")[axis if few else 0]
 
 
 def _rank(role: str | None) -> int:
