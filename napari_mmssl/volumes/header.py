@@ -155,21 +155,35 @@ def check_channel(header: Header, channel: int | None) -> None:
         raise ReadError(f"it has no channel {channel}; there are {n_channels}, counted from 0")
 
 
-def intensities(array: np.ndarray) -> np.ndarray:
-    """Return ``array`` contiguous, in native byte order, with all float types but float32 made float32.
+def native(array: np.ndarray) -> np.ndarray:
+    """Return ``array`` contiguous, in native byte order, of a type that every format can hold; no digit is lost.
 
-    Whole numbers keep their type. The seventh digit of an intensity carries nothing, and float64 volumes of
-    a cohort fill the memory twice as fast.
+    But for the last ones of float128, which only NIfTI knows.
     """
     if array.dtype == bool:
         return np.ascontiguousarray(array, dtype=np.uint8)
     if np.issubdtype(array.dtype, np.floating):
-        try:
-            with np.errstate(over="raise"):
-                return np.ascontiguousarray(array, dtype=np.float32)
-        except FloatingPointError as error:
-            raise ReadError("it holds numbers beyond 3.4e38, which nobody measured; it is damaged") from error
+        return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.itemsize <= 4 else np.float64)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def intensities(array: np.ndarray) -> np.ndarray:
+    """Return ``array`` with float64 made float32; whole numbers keep their type.
+
+    The seventh digit of an intensity carries nothing, and float64 volumes of a cohort fill the memory twice as fast.
+
+    Raises
+    ------
+    ReadError
+        If it holds finite numbers that float32 cannot.
+    """
+    if array.dtype != np.float64:
+        return array
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(np.float32)
+    except FloatingPointError as error:
+        raise ReadError("it holds numbers beyond 3.4e38, which nobody measured; it is damaged") from error
 
 
 def _first_sentence(error: Exception) -> str:

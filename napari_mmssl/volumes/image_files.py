@@ -18,7 +18,7 @@ import numpy as np
 from napari_mmssl.atomic import replacing
 from napari_mmssl.errors import MmsslError, ReadError, WriteError
 from napari_mmssl.volumes.geometry import Geometry
-from napari_mmssl.volumes.header import SYNTHETIC_MARK, Header, NotAVolumeError
+from napari_mmssl.volumes.header import SYNTHETIC_MARK, Header, NotAVolumeError, intensities
 from napari_mmssl.volumes.label_classes import read_classes, write_classes
 from napari_mmssl.volumes.volume import LabelMap, Volume
 
@@ -113,11 +113,11 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def read_volume(path: Path, channel: int | None = None) -> Volume:
+def read_volume(path: Path, channel: int | None = None, *, exact: bool = False) -> Volume:
     """Read one 3-D volume, with the header's rescaling applied.
 
-    Whole numbers keep their type if there is nothing to rescale; everything else becomes float32. A 2-D file
-    becomes a volume of one slice. NaN voxels stay NaN.
+    Whole numbers keep their type if there is nothing to rescale; everything else becomes float32, or with ``exact``
+    float64 where the file has it. A 2-D file becomes a volume of one slice. NaN voxels stay NaN.
 
     Parameters
     ----------
@@ -125,11 +125,14 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
         The file.
     channel
         Position on the fourth axis, counted from 0; ``None`` for a 3-D file.
+    exact
+        Whether to keep every digit, which takes twice the memory.
 
     Raises
     ------
     ReadError
-        As :func:`read_header`, and if ``channel`` is missing for a 4-D file or not in it.
+        As :func:`read_header`, if ``channel`` is missing for a 4-D file or not in it, and if without ``exact`` there
+        are numbers that float32 cannot hold.
     GeometryError
         As :func:`read_header`.
 
@@ -139,7 +142,10 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
     """
     reader, file = _reader(path)
     header, array = reader.read_array(file, channel)
-    return Volume(array, header.geometry, header.synthetic)
+    try:
+        return Volume(array if exact else intensities(array), header.geometry, header.synthetic)
+    except ReadError as error:
+        raise ReadError(f"cannot read '{path}': {error}") from error
 
 
 def read_label_map(path: Path, channel: int | None = None) -> LabelMap:

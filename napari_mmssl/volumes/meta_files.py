@@ -12,7 +12,7 @@ from napari_mmssl.volumes.header import (
     NotAVolumeError,
     check_channel,
     grid_of,
-    intensities,
+    native,
     reading,
 )
 from napari_mmssl.volumes.raw_voxels import RawVoxels
@@ -64,7 +64,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
     with reading(path):
         header, voxels = _parse(path)
         check_channel(header, channel)
-        return header, intensities(voxels.read(channel).reshape(header.geometry.shape))
+        return header, native(voxels.read(channel).reshape(header.geometry.shape))
 
 
 def _parse(path: Path) -> tuple[Header, RawVoxels]:

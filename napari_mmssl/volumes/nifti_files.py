@@ -25,7 +25,7 @@ from napari_mmssl.volumes.header import (
     NotAVolumeError,
     check_channel,
     grid_of,
-    intensities,
+    native,
     reading,
 )
 
@@ -96,7 +96,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
         refuse_too_large(math.prod(header.geometry.shape) * header.dtype.itemsize)
         voxels = _voxels(image, None if header.channels is None else channel)
         z, y, x = header.geometry.shape
-        return header, intensities(voxels.reshape(x, y, z, order="F").T)
+        return header, native(voxels.reshape(x, y, z, order="F").T)
 
 
 def write_array(path: Path, array: np.ndarray, geometry: Geometry, description: str) -> None:

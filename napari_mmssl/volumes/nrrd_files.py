@@ -16,7 +16,7 @@ from napari_mmssl.volumes.header import (
     NotAVolumeError,
     check_channel,
     grid_of,
-    intensities,
+    native,
     reading,
 )
 from napari_mmssl.volumes.label_classes import colour
@@ -82,7 +82,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
     with reading(path):
         header, voxels = _parse(path)
         check_channel(header, channel)
-        return header, intensities(voxels.read(channel).reshape(header.geometry.shape))
+        return header, native(voxels.read(channel).reshape(header.geometry.shape))
 
 
 def _parse(path: Path) -> tuple[Header, RawVoxels]:

@@ -191,11 +191,11 @@ def _write(found: _Source, target: Path, part: int | None) -> tuple[str, ...]:
     if found.is_4d and part is None:
         if found.reference is not None:
             raise WriteError(f"'{found.path}' holds {found.n_parts} volumes; choose one with --channel, or --split it")
-        write_volumes(target, [read_volume(found.path, n) for n in range(found.n_parts)], found.description)
+        write_volumes(target, [read_volume(found.path, n, exact=True) for n in range(found.n_parts)], found.description)
         return ()
     if not found.is_label_map:
         is_folder = found.path.is_dir()
-        volume = read_series(found.path, found.series, part) if is_folder else read_volume(found.path, part)
+        volume = read_series(found.path, found.series, part) if is_folder else read_volume(found.path, part, exact=True)
         write_volume(target, volume, found.description)
         return ()
     labels, notes = _labels(found, part)
