@@ -15,6 +15,7 @@ _SETTINGS = {
     "encoder": "encoder.name",
     "size": "encoder.size",
     "steps": "optimisation.steps",
+    "compile": "optimisation.compile",
     "batch_size": "optimisation.batch_size",
     "modalities": "data.modalities",
     "spacing": "data.spacing_mm",
@@ -39,6 +40,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spacing", type=_numbers(float), metavar="Z,Y,X", help="mm to resample to")
     parser.add_argument("--modalities", type=lambda text: text.split(","), metavar="A,B", help="modalities to use")
     parser.add_argument("--seed", type=int, metavar="S", help="decides the split and every draw")
+    parser.add_argument(
+        "--compile", action="store_true", default=None, help="torch.compile the encoder: for long runs on a GPU"
+    )
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--workers", type=int, metavar="N", help="loader processes")
     parser.add_argument(

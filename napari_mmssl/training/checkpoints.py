@@ -65,4 +65,13 @@ def load_checkpoint(path: Path, trainee: Trainee, optimiser: torch.optim.Optimiz
             slots.setdefault(int(index), {})[slot] = tensor
     if optimiser is not None:
         optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+        _lay_like_weights(optimiser)
     return int(head["step"]), head["best"]
+
+
+def _lay_like_weights(optimiser: torch.optim.Optimizer) -> None:
+    """Give the moments the memory order of their weights: files do not keep it, and the fused kernel relies on it."""
+    for weight, slots in optimiser.state.items():
+        for name, value in slots.items():
+            if value.shape == weight.shape and value.stride() != weight.stride():
+                slots[name] = torch.empty_like(weight).copy_(value)

@@ -104,4 +104,5 @@ class GradientStep:
             weights = [weight for name in player.modules for weight in self.trainee.modules[name].parameters()]
             decay = how.weight_decay if player.weight_decay is None else player.weight_decay
             groups.append({"params": weights, "betas": player.betas, "weight_decay": decay})
-        return torch.optim.AdamW(groups, lr=how.learning_rate)
+        # None, not False, leaves the choice that evidence was made with to torch.
+        return torch.optim.AdamW(groups, lr=how.learning_rate, fused=how.fused or None)

@@ -13,6 +13,7 @@ import torch
 from napari_mmssl.errors import ConfigError, MmsslError, RunFailed, WriteError
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
+from napari_mmssl.training.compiling import compile_encoders
 from napari_mmssl.training.distributed import Ranks
 from napari_mmssl.training.feed import feed
 from napari_mmssl.training.gradient_step import GradientStep
@@ -95,6 +96,9 @@ class Loop:
         if how.recompute:
             for module in self.trainee.modules.values():
                 recompute_encoders(module)
+        if how.compile:
+            for module in self.trainee.modules.values():
+                compile_encoders(module)
         move = GradientStep(self.trainee, self.settings, self.device, self.ranks)
         start = self._restore(move.optimiser) if resume else 0
         self.run.set_status("running", step=start, total=how.steps, eta_s=None, reason=None)

@@ -73,6 +73,10 @@ class OptimisationSettings(Settings):
     recompute: bool = Field(
         False, title="Recompute", description="Activations anew in the backward pass: less memory, more time"
     )
+    compile: bool = Field(
+        False, title="Compile", description="Encoders by torch.compile: minutes before the first step; other roundings"
+    )
+    fused: bool = Field(False, title="Fused", description="The optimiser's step in one kernel; other roundings")
     learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate", description="Peak of the schedule")
     weight_decay: float = Field(1e-4, ge=0, title="Weight decay")
     warmup: float = Field(0.05, ge=0, lt=1, title="Warm-up", description="Share of the steps")
