@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
     if args.save_manifest is not None:
         save_manifest(inspection.cohort, args.save_manifest)
     if args.json:
-        print(json.dumps(inspection.to_json(), indent=2, allow_nan=False))
+        # Piece by piece: as one text, ten thousand cases take more memory than finding them.
+        sys.stdout.writelines(json.JSONEncoder(indent=2, allow_nan=False).iterencode(inspection.to_json()))
+        print()
     else:
         print(render(inspection))
     return 0
