@@ -3,10 +3,15 @@
 What was measured, on phantoms and on real scans, is in ``docs/concepts/proofs.md``. Run with ``-s`` to see the numbers.
 """
 
+import itertools
+
 import numpy as np
 import pytest
+import torch
+from deformed_people import match_bent
 from scipy import ndimage
 
+from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.networks.templates import ModalityTemplates
 
 pytestmark = pytest.mark.slow
@@ -91,17 +96,50 @@ def body_box(case):
 
 #: Tokens of four voxels, 16 mm.
 TACO = (
-    "data.patch=[32,32,32]",
+    "data.patch=[24,24,24]",
+    "optimisation.learning_rate=3e-3",
     "objectives.cross_modal_triplet.level=2",
     "objectives.neighbourhood_alignment.level=2",
 )
+TACO_STEPS = 480
 
 
 def test_tokens_of_two_people_do_not_collapse(train_on):
-    trained = train_on("taco2026", *TACO, steps=96)
+    trained = train_on("taco2026", *TACO, steps=TACO_STEPS)
 
     for prefix in ("intra", "inter"):
         ranks, cosines = trained.curve(f"{prefix}_effective_rank"), trained.curve(f"{prefix}_token_cosine")
         print(f"{prefix}: effective rank", np.round(ranks, 1), "mean cosine", np.round(cosines, 2))
         assert min(ranks) > ranks[0] / 2
         assert max(cosines[1:]) < 0.9
+
+
+def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on):
+    trained = train_on("taco2026", *TACO, steps=TACO_STEPS)
+    objective = next(part.objective for part in trained.trainee.parts if part.name == "neighbourhood_alignment")
+    # Nothing but the features may say where a token lies: without the prior on places.
+    objective.settings = objective.settings.model_copy(update={"reach": 0.0})
+    torch.manual_seed(0)
+    encoders = {"untrained": build_encoder("residual_unet", "tiny", 1).eval(), "trained": trained.trainee.encoder}
+
+    found = {}
+    for name, encoder in encoders.items():
+        for across, one_place in itertools.product((False, True), (True, False)):
+            matched = match_bent(
+                encoder,
+                objective,
+                trained.validation,
+                trained.trainee.vocabulary,
+                (24, 24, 24),
+                across=across,
+                one_place=one_place,
+            )
+            found[name, across, one_place] = matched
+            print(name, "across modalities" if across else "", "one place" if one_place else "anywhere", matched)
+
+    assert found["trained", False, True].found > 0.8
+    for across, one_place in itertools.product((False, True), (True, False)):
+        matched = found["trained", across, one_place]
+        assert matched.found > 10 * matched.chance
+        assert matched.found > found["untrained", across, one_place].found + 0.2
+        assert matched.matched > 0.25
