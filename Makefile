@@ -29,13 +29,13 @@ bench: setup ## every benchmark beside its peers, into benchmarks/results.json a
 demo: setup ## the whole path on the embedded sample cohort, into ./demo
 	$(BIN)/mmssl demo --out demo
 
-screenshots: setup ## every widget, light and dark, at two sizes, into docs/images, from ./demo
+screenshots: setup ## every widget, light and dark, at 1280x800, into docs/images, from ./demo
 	test -f demo/summary.json || $(BIN)/mmssl demo --out demo --no-window
+	test -d demo/synthesis/weights || $(BIN)/mmssl synthesize train demo/cohort --method paired --from t1 --to flair \
+	  --size tiny --steps 120 --out demo/synthesis
 	for theme in dark light; do \
-	  for size in 1280x800 1600x1000; do \
-	    $(WITH_DISPLAY) $(BIN)/python -m napari_mmssl.viewer.screenshots --demo demo --every \
-	      --theme $$theme --size $$size --out docs/images/$$theme-$$size || exit 1; \
-	  done; \
+	  $(WITH_DISPLAY) $(BIN)/python -m napari_mmssl.viewer.screenshots --demo demo --every \
+	    --theme $$theme --size 1280x800 --out docs/images/$$theme-1280x800 || exit 1; \
 	done
 
 docs: setup ## the documentation, into docs/_build; a warning is an error

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtWidgets import QApplication, QScrollArea
+
 _LIMIT_S = 120.0
 _SETTLE_S = 0.6
 
@@ -57,8 +59,6 @@ def wait(condition: Callable[[], bool], what: str) -> None:
     TimeoutError
         After two minutes.
     """
-    from qtpy.QtWidgets import QApplication
-
     end = time.monotonic() + _LIMIT_S
     while not condition():
         if time.monotonic() > end:
@@ -93,6 +93,14 @@ def _puzzle(viewer: Any, pretext: Any, material: Material) -> None:
 
 def _no_puzzle(viewer: Any, pretext: Any) -> None:
     pretext.controls.clear()
+
+
+def _map(viewer: Any, pretext: Any, material: Material) -> None:
+    pretext.set_run(material.pretrain)
+    pretext.map.start()
+    wait(lambda: pretext.map.map is not None, "the map")
+    settle()
+    pretext.findChild(QScrollArea).ensureWidgetVisible(pretext.map)
 
 
 def _synthesis(viewer: Any, synthesis: Any, material: Material) -> None:
@@ -137,6 +145,7 @@ SCENES = (
     Scene("cases", "Cases", _planes, _no_planes),
     Scene("align", "Align", _align, _no_align),
     Scene("puzzle", "Pretext", _puzzle, _no_puzzle, demo=True),
+    Scene("map", "Pretext", _map),
     Scene("synthesis", "Synthesis", _synthesis, _no_synthesis),
     Scene("training", "Train", _training, demo=True),
     Scene("runs", "Runs", _runs),

@@ -9,9 +9,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_mmssl.viewer.screenshot_scenes import SCENES, Material, open_case, settle
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUMMARY = "Open the real viewer on finished runs and leave pictures of it."
 
@@ -70,9 +73,16 @@ def take_pictures(viewer: Any, material: Material, *, save: bool = True, every: 
             pictures.append(material.out / f"{scene.name}.png")
             # The last word on what the mouse is over would stay from the scene before.
             viewer.status, viewer.help = "", ""
-            viewer.screenshot(str(pictures[-1]), canvas_only=False, flash=False)
+            _save(viewer.screenshot(canvas_only=False, flash=False), pictures[-1])
         scene.leave(viewer, widget)
     return pictures
+
+
+def _save(picture: "np.ndarray", path: Path) -> None:
+    """Write a picture in as few bytes as it takes; fewer colours would change those of legends."""
+    from PIL import Image
+
+    Image.fromarray(picture[..., :3]).save(path, optimize=True)
 
 
 def _material(args: argparse.Namespace) -> Material:

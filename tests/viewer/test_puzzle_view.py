@@ -93,7 +93,7 @@ def test_outside_the_puzzle_there_is_nothing_to_say(unsolved):
 
 
 def test_words_say_whether_somebody_solved_it(unsolved):
-    assert "nobody has solved it" in unsolved.words()
+    assert "no network was asked" in unsolved.words()
     assert "50%" in answered(unsolved, unsolved.perm).words()
 
 

@@ -84,6 +84,9 @@ class ViewControls:
         )
         self._window.addItems([AUTOMATIC, *PERCENTILES, *(f"CT {name}" for name in CT_WINDOWS)])
         self._window.currentTextChanged.connect(self.apply_window)
+        for box in (self._window, convention):
+            # The longest word of these two is read without opening the list.
+            box.setMinimumContentsLength(10)
         self._position = panel.text("cursor_position")
         self._position.setToolTip("Scanner position under the mouse, true also for tilted scans")
         for first, second in ((beside, self._window), (self._position, convention)):

@@ -175,7 +175,9 @@ class PuzzleView:
         names, drawn = self.picture.details["modalities"], self.picture.details["tile_modality"]
         mixed = ", ".join(f"{names[n]} {drawn.count(n)}" for n in sorted(set(drawn)))
         accuracy = self.picture.details.get("tile_accuracy")
-        answer = "nobody has solved it" if not self.is_solved else "no tile shows the body"
+        answer = (
+            "no network was asked; 'solved' shows where they belong" if not self.is_solved else "no tile shows the body"
+        )
         if accuracy is not None:
             answer = f"the network has {accuracy:.0%} of the tiles with body right (step {self.picture.step})"
         return f"'{self.picture.case}', {len(drawn)} tiles ({mixed}): {answer}"

@@ -33,7 +33,7 @@ from napari_mmssl.viewer.workspace import open_dock
 #: How often folders are looked through while the table is seen.
 _EVERY_MS = 3000
 #: Of the first column, in pixels.
-_NAME_WIDTH = 190
+_NAME_WIDTH = 150
 _NOTHING = (
     "No run in this folder yet. Runs that are started in the Train widget come here; choose another folder to see "
     "those of the command line or of another machine."

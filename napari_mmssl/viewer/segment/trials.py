@@ -71,6 +71,7 @@ class TrialTable(ReadOnlyTable):
         self.setMinimumHeight(90)
         self.setMaximumHeight(120)
         self._trials: list[Trial] = []
+        self.hide()
 
     def forget(self) -> None:
         """Empty the table: another case is open."""
@@ -90,6 +91,7 @@ class TrialTable(ReadOnlyTable):
         return self._trials[row].drawn
 
     def _show(self) -> None:
+        self.setVisible(bool(self._trials))
         self.forget_rows()
         for trial in self._trials:
             numbers = ("–" if value is None else f"{value:.2f}" for value in (trial.dice, trial.unsure))

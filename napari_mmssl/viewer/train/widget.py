@@ -141,7 +141,7 @@ class TrainWidget(Panel):
 
     def _draw_questions(self) -> None:
         self._try = self.button(
-            "Try", "try", "A few dry steps: memory, time, and what fits if it does not", self.try_out
+            "Dry run", "try", "A few dry steps: memory, time, and what fits if it does not", self.try_out
         )
         self._compare = self.button(
             "Compare with scratch",
@@ -150,7 +150,7 @@ class TrainWidget(Panel):
             self.compare,
         )
         self.fields.goal_changed.connect(lambda _row: self._offer_comparison())
-        self.row(self._try, self._compare, wide=self._compare)
+        self.row(self._try, self._compare)
 
     def _draw_views(self) -> None:
         self._curves, self._pictures, self._log = CurvesView(self.viewer), RunPictures(self), RunLog(self)
