@@ -30,7 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "list":
         return _list(args.run_folder, as_json=args.json)
-    folder = RunFolder.open(args.run_folder)
+    looked_at = args.action in ("show", "attach")
+    folder = RunFolder(args.run_folder) if looked_at else RunFolder.open(args.run_folder)
+    if looked_at and (newer := folder.newer()) is not None:
+        print(newer, file=sys.stderr)
     if args.action == "show":
         print(json.dumps(folder.status() | {"alive": folder.is_alive()}, indent=2))
     elif args.action == "attach":
@@ -91,8 +94,8 @@ def _resume(path: Path) -> int:
     from napari_mmssl.workflows.resume import resume
 
     status = RunFolder.open(path).status()
-    if status["state"] == "done":
-        print(f"'{path}' is done; there is nothing to go on with", file=sys.stderr)
+    if status["state"] in ("done", "cancelled"):
+        print(f"'{path}' is {status['state']}; there is nothing to go on with", file=sys.stderr)
         return 0
     with watched(status["total"], ("tile_accuracy", "dice")) as (line, interruption):
         resume(path, listener=line, interruption=interruption)

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from napari_mmssl.training.compiling import compile_encoders
 from napari_mmssl.training.distributed import Ranks
 from napari_mmssl.training.gradient_step import GradientStep
 from napari_mmssl.training.memory import is_out_of_memory, release
@@ -49,6 +50,9 @@ def dry_step(trainee: Trainee, settings: RunSettings, device: torch.device) -> D
     if settings.optimisation.recompute:
         for module in trainee.modules.values():
             recompute_encoders(module)
+    if settings.optimisation.compile:
+        for module in trainee.modules.values():
+            compile_encoders(module)
     move = GradientStep(trainee, settings, device, Ranks())
     memory = _Memory(device)
     last = settings.optimisation.steps - 1

@@ -21,7 +21,7 @@ from napari_mmssl.config import read_toml, write_toml
 from napari_mmssl.errors import RunError, WriteError
 from napari_mmssl.pictures import Picture, write_picture
 
-#: Version of everything in the folder; a reader refuses newer ones in a sentence.
+#: Version of everything in the folder. What is newer is shown as far as it is understood, and never written to.
 FORMAT = 1
 KEPT_PICTURES = 20
 
@@ -71,7 +71,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """Open an existing run folder of this or an older format.
+        """Open an existing run folder of this or an older format, to give orders to or to go on with.
 
         Raises
         ------
@@ -79,13 +79,25 @@ class RunFolder:
             If ``path`` is no run folder, or was written by a newer version.
         """
         run = cls(path)
-        found = run.status()
-        if found.get("format", 0) > FORMAT:
-            raise RunError(
-                f"'{path}' was written by a newer napari-mmssl (run format {found['format']}, "
-                f"this one reads up to {FORMAT}); update napari-mmssl to open it"
-            )
+        if (newer := run.newer()) is not None:
+            raise RunError(newer)
         return run
+
+    def newer(self) -> str | None:
+        """Return a sentence if a newer version wrote this folder, which can then only be looked at.
+
+        Raises
+        ------
+        RunError
+            If it is no run folder.
+        """
+        found = self.status().get("format", 0)
+        if not isinstance(found, int) or found <= FORMAT:
+            return None
+        return (
+            f"'{self.path}' was written by a newer napari-mmssl (run format {found}, this one knows {FORMAT}): it is "
+            "shown as far as that goes; update napari-mmssl to give it orders or to go on with it"
+        )
 
     @staticmethod
     def is_run(path: Path) -> bool:
@@ -107,7 +119,7 @@ class RunFolder:
             status = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"'{self.path}' is not a run folder: no readable status.json in it") from error
-        if not isinstance(status, dict):
+        if not isinstance(status, dict) or not isinstance(status.get("state"), str):
             raise RunError(f"'{path}' does not hold the status of a run")
         return status
 
@@ -130,19 +142,24 @@ class RunFolder:
         status = self.status()
         if status["state"] not in ACTIVE_STATES:
             return False
-        elsewhere = status["host"] != socket.gethostname()
-        return elsewhere or bool(_process_start(status["pid"]) == status["pid_started"])
+        elsewhere = status.get("host") != socket.gethostname()
+        started = status.get("pid_started")
+        return elsewhere or (started is not None and bool(_process_start(int(status.get("pid", 0))) == started))
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the events after byte ``offset`` and the offset to ask from next time.
 
-        A line that is still being written is left for the next call.
+        A line that is still being written is left for the next call; one that was cut short, or is of a newer version,
+        is passed over. A file that is not there, as a share may tell for a moment, has no events.
         """
-        with (self.path / "events.jsonl").open("rb") as file:
-            if offset > file.seek(0, os.SEEK_END):
-                offset = 0  # A resumed run cut the file.
-            file.seek(offset)
-            chunk = file.read()
+        try:
+            with (self.path / "events.jsonl").open("rb") as file:
+                if offset > file.seek(0, os.SEEK_END):
+                    offset = 0  # A resumed run cut the file.
+                file.seek(offset)
+                chunk = file.read()
+        except OSError:
+            return [], offset
         complete = chunk[: chunk.rfind(b"\n") + 1]
         return [event for line in complete.splitlines() if (event := _parsed(line))], offset + len(complete)
 
@@ -290,12 +307,13 @@ class SilentRun(RunFolder):
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the event in ``line``, or ``None`` where a full disk or a crash cut it short."""
+    """Return the event in ``line``, or ``None`` if a full disk or a crash cut it short, or it is of a newer version."""
     try:
         event = json.loads(line)
     except ValueError:
         return None
-    return event if isinstance(event, dict) else None
+    known = isinstance(event, dict) and isinstance(event.get("kind"), str) and event.get("v", FORMAT) <= FORMAT
+    return event if known else None
 
 
 def _process_start(pid: int) -> float | None:

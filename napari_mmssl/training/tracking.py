@@ -55,9 +55,13 @@ class Tracking:
     def close(self) -> None:
         """Write the rest and let go of the file."""
         self.catch_up()
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        try:
             self._writer.close()
-            self._writer = None
+        except (OSError, ValueError) as error:
+            self._give_up(error)
+        self._writer = None
 
     def _write(self, event: Mapping[str, Any]) -> None:
         when, numbers = float(event.get("time_s", 0.0)), scalars(event)

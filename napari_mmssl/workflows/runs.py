@@ -54,7 +54,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "eta_s": status.get("eta_s"),
         "host": status.get("host"),
         "alive": alive,
-        "reason": status.get("reason"),
+        "reason": status.get("reason") or run.newer(),
     }
 
 

@@ -68,11 +68,12 @@ def test_kill_at_many_moments(place, seed):
     kill_and_go_on(place, seed)
 
 
-def test_ctrl_c_keeps_what_was_learned_and_ends_with_130(place, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_was_learned_and_ends_with_130(place, tmp_path, number):
     process = place.start("pretrain", *arguments(place.base, tmp_path / "run"))
     wait_for_first_step(tmp_path / "run")
 
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     process.join(timeout=60)
 
     status, said = RunFolder(tmp_path / "run").status(), place.said()

@@ -1,10 +1,13 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from napari_mmssl.cli.main import main
+from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.runs import describe, find_runs, follow_run, grace_s, insist
 
@@ -56,8 +59,9 @@ def test_an_order_to_a_run_that_is_over_is_no_error(tmp_path, capsys):
     assert not list((tmp_path / "run" / "control").glob("*.json"))
 
 
-def test_resuming_a_run_that_is_done_says_so(tmp_path, capsys):
-    make_run(tmp_path / "run")
+@pytest.mark.parametrize("state", ["done", "cancelled"])
+def test_resuming_a_run_that_has_ended_says_so(tmp_path, capsys, state):
+    make_run(tmp_path / "run", state)
 
     assert main(["runs", "resume", str(tmp_path / "run")]) == 0
     assert "nothing to go on with" in capsys.readouterr().err
@@ -92,3 +96,103 @@ def test_the_grace_time_covers_steps_and_pauses(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_mmssl.training.run_folder.time.time", lambda: later)
     run.emit("validation", step=1, metrics={})
     assert grace_s(run) == pytest.approx(80.0)
+
+
+# -- folders of newer versions, and folders that are being written -----------------------------
+
+
+def of_a_newer_version(path):
+    """Leave a folder as a later version might: another number, keys that are unknown, keys that are gone."""
+    run = make_run(path)
+    status = json.loads((path / "status.json").read_text())
+    del status["pid"], status["pid_started"], status["heartbeat"]
+    (path / "status.json").write_text(json.dumps(status | {"format": 2, "state": "hibernating", "cluster": {"a": 1}}))
+    with (path / "events.jsonl").open("a") as file:
+        file.write('{"v": 2, "kind": "step", "at": {"step": 2}}\n{"v": 1, "kind": "unheard of"}\n')
+    return run
+
+
+def test_a_run_of_a_newer_version_can_be_looked_at_with_a_sentence(tmp_path, capsys):
+    run = of_a_newer_version(tmp_path / "run")
+
+    assert main(["runs", "list", str(tmp_path), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["step"]) == ("hibernating", 1)
+    assert "newer napari-mmssl" in told["reason"]
+    for action in ("show", "attach"):
+        assert main(["runs", action, str(run.path)]) == 0
+        assert capsys.readouterr().err.count("newer napari-mmssl (run format 2, this one knows 1)") == 1
+    assert [event["kind"] for event in run.events()[0]] == ["step", "unheard of"]
+
+
+@pytest.mark.parametrize("action", ["pause", "stop", "cancel", "resume"])
+def test_a_run_of_a_newer_version_is_never_written_to(tmp_path, capsys, action):
+    run = of_a_newer_version(tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+    assert main(["runs", action, str(run.path)]) == 2
+
+    assert "update napari-mmssl" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
+def test_events_are_read_whole_wherever_the_file_ends(tmp_path):
+    run = make_run(tmp_path / "run")
+    run.emit("warning", text="ä line\nof words", about="case")
+    run.emit("ended", state="done", step=1)
+    whole, written = run.events()[0], (run.path / "events.jsonl").read_bytes()
+
+    for end in range(len(written) + 1):
+        (run.path / "events.jsonl").write_bytes(written[:end])
+        first, offset = run.events()
+        assert first == whole[: len(first)]
+        (run.path / "events.jsonl").write_bytes(written)
+        assert first + run.events(offset)[0] == whole
+
+
+def test_a_share_that_shows_no_events_for_a_moment_is_no_fault(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run.path / "events.jsonl").rename(tmp_path / "elsewhere")
+
+    assert run.events(12) == ([], 12)
+
+
+@pytest.mark.parametrize("status", ["", "{", "[]", "{}", '{"state": 3}'])
+def test_whatever_stands_in_status_is_listed_and_refused_in_a_sentence(tmp_path, capsys, status):
+    run = make_run(tmp_path / "run")
+    (run.path / "status.json").write_text(status)
+
+    assert [describe(one)["state"] for one in find_runs(tmp_path)] == ["unreadable"]
+    assert main(["runs", "attach", str(run.path)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_many_readers_of_a_run_that_is_written_never_see_half_of_anything(tmp_path):
+    run = make_run(tmp_path / "run", "running")
+    stop, faults, seen = threading.Event(), [], []
+
+    def read():
+        offset = 0
+        while not stop.is_set():
+            try:
+                state = run.status()["state"]
+                events, offset = run.events(offset)
+                seen.extend(event["step"] for event in events)
+                if state != "running":
+                    faults.append(state)
+            except (MmsslError, OSError, ValueError, KeyError) as error:
+                faults.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for step in range(2, 120):
+        run.emit("step", step=step, losses={"total": 1.0}, metrics={})
+        run.set_status("running", step=step)
+    time.sleep(0.1)
+    stop.set()
+    for reader in readers:
+        reader.join()
+
+    assert faults == []
+    assert sorted(seen) == sorted([*range(1, 120)] * 4)
