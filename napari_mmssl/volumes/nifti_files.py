@@ -1,4 +1,4 @@
-"""NIfTI files, through nibabel: headers by themselves, one channel at a time, affines exactly as stored."""
+"""NIfTI and Analyze files, through nibabel: headers by themselves, one channel at a time, affines exactly as stored."""
 
 import logging
 import math
@@ -77,8 +77,7 @@ def read_header(path: Path) -> Header:
         header = _plain_header(path)
         if header is not None:
             return _header_of(header, int(header.get_data_offset()), path)
-        image = _open(path)
-        return _header_of(image.header, int(image.dataobj.offset), _voxel_file(image))
+        return _header_of_image(_open(path))
 
 
 def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
@@ -91,7 +90,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
     """
     with reading(path), _quiet.hush():
         image = _open(path)
-        header = _header_of(image.header, int(image.dataobj.offset), _voxel_file(image))
+        header = _header_of_image(image)
         check_channel(header, channel)
         refuse_too_large(math.prod(header.geometry.shape) * header.dtype.itemsize)
         voxels = _voxels(image, None if header.channels is None else channel)
@@ -142,11 +141,8 @@ def _open(path: Path) -> Any:
         image = nib.load(path)
     except ImageFileError as error:
         raise ReadError("it is no NIfTI file, or its header is damaged or cut") from error
-    if not isinstance(image, nib.Nifti1Pair):
-        raise ReadError(
-            f"it is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not say"
-            " for certain where its voxels are; convert it to NIfTI"
-        )
+    if not isinstance(image, nib.AnalyzeImage):  # which all of NIfTI's are
+        raise ReadError(f"it is {type(image).__name__.removesuffix('Image')}, not NIfTI; convert it to NIfTI")
     return image
 
 
@@ -172,17 +168,35 @@ def _voxel_file(image: Any) -> Path:
     return Path(image.file_map["image"].filename)
 
 
-def _header_of(header: Any, offset: int, voxel_file: Path) -> Header:
-    """Return ours of nibabel's header, whose voxels begin at byte ``offset`` of ``voxel_file``."""
+def _header_of_image(image: Any) -> Header:
+    header, offset = image.header, int(image.dataobj.offset)
+    if isinstance(header, nib.Nifti1Header):
+        return _header_of(header, offset, _voxel_file(image))
+    # Analyze has no field for directions, or for left and right; SPM put them into a file beside it.
+    beside = image.file_map.get("mat")
+    has_place = beside is not None and Path(beside.filename).is_file()
+    placed = (image.affine, "") if has_place else (None, PLACE_UNKNOWN)
+    return _header_of(header, offset, _voxel_file(image), *placed)
+
+
+def _header_of(
+    header: Any, offset: int, voxel_file: Path, affine: Affine | None = None, doubt: str | None = None
+) -> Header:
+    """Return ours of nibabel's header, whose voxels begin at byte ``offset`` of ``voxel_file``.
+
+    ``affine`` is one from elsewhere, and ``doubt`` why the place is uncertain, where NIfTI's own fields do not tell.
+    """
     dtype = header.get_data_dtype()
     if not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
         what = "complex numbers" if np.issubdtype(dtype, np.complexfloating) else "colours"
         raise NotAVolumeError(f"its voxels are {what}, and plain numbers are needed")
     shape = header.get_data_shape()
-    geometry, channels = _grid(header, shape)
+    geometry, channels = _grid(header, shape) if affine is None else grid_of(shape, from_nifti(affine))
     _check_length(voxel_file, offset + math.prod(int(size) for size in shape) * dtype.itemsize)
     description = bytes(header["descrip"]).partition(b"\0")[0].decode("latin-1").strip()
-    return Header(geometry, channels, dtype.newbyteorder("="), description, doubt=_doubt(header))
+    return Header(
+        geometry, channels, dtype.newbyteorder("="), description, doubt=_doubt(header) if doubt is None else doubt
+    )
 
 
 def _doubt(header: Any) -> str:
@@ -203,13 +217,15 @@ def _grid(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, int | None]:
     _check_spacing(header, shape)
     with np.errstate(all="ignore"):
         affine: Affine = from_nifti(header.get_best_affine())
-    scale = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    units = header.get_xyzt_units()[0] if isinstance(header, nib.Nifti1Header) else "mm"
+    scale = _MM_PER_UNIT.get(units, 1.0)
     return grid_of(shape, affine * np.array([[scale], [scale], [scale], [1.0]]))
 
 
 def _check_spacing(header: Any, shape: tuple[int, ...]) -> None:
     """Refuse a spacing of zero where it alone places the voxels: nibabel has made it a plausible 1 mm."""
-    if _quiet.here.zero_spacing and int(header["sform_code"]) <= 0 and len(shape) >= 3 and min(shape[:3]) > 1:
+    has_sform = isinstance(header, nib.Nifti1Header) and int(header["sform_code"]) > 0
+    if _quiet.here.zero_spacing and not has_sform and len(shape) >= 3 and min(shape[:3]) > 1:
         raise ReadError("its voxels are 0 mm apart along an axis, and no affine in it says where they lie")
 
 

@@ -230,10 +230,15 @@ def test_colours_complex_and_five_axes_are_no_volumes(tmp_path):
         assert name in str(caught.value)
 
 
-def test_analyze_is_refused_because_it_does_not_say_left_from_right(tmp_path):
-    nib.save(nib.AnalyzeImage(np.zeros((3, 3, 3), np.int16), np.eye(4)), tmp_path / "v.hdr")
-    with pytest.raises(ReadError, match="not NIfTI"):
-        read_header(tmp_path / "v.hdr")
+@pytest.mark.parametrize("kind", [nib.AnalyzeImage, nib.Spm99AnalyzeImage, nib.Spm2AnalyzeImage])
+def test_analyze_is_read_as_nibabel_reads_it_and_its_sides_are_doubted(tmp_path, rng, kind):
+    array = rng.integers(0, 99, (3, 4, 5)).astype(np.int16)
+    nib.save(kind(array, np.diag([2.0, 3, 4, 1])), tmp_path / "v.hdr")
+    volume, theirs = read_volume(tmp_path / "v.hdr"), nib.load(tmp_path / "v.hdr")
+    np.testing.assert_array_equal(volume.array, array.T)
+    np.testing.assert_allclose(to_nifti(volume.geometry.affine), theirs.affine)
+    # SPM wrote directions into a .mat file; without one the side is anybody's guess.
+    assert ("which side is left" in read_header(tmp_path / "v.hdr").doubt) == (kind is nib.AnalyzeImage)
 
 
 def test_a_nifti_pair_is_read_from_either_of_its_files(tmp_path, rng):
