@@ -56,6 +56,8 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
 def _logged(run: RunFolder, *, resume: bool) -> Iterator[RunFolder]:
     log = logging.FileHandler(run.path / "log.txt")
     log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # A line that cannot be logged, on a full disk, is no reason to print a traceback over the sentence that says so.
+    log.handleError = lambda record: None  # type: ignore[method-assign]
     logging.getLogger("napari_mmssl").addHandler(log)
     try:
         yield run

@@ -111,6 +111,19 @@ def test_loader_processes_change_nothing(cohort, tmp_path):
     assert_equal_bits(weights(alone), weights(pretrain(helped, tmp_path / "helped")))
 
 
+def test_a_paused_run_goes_on_with_another_number_of_loader_processes_bit_for_bit(cohort, tmp_path):
+    unbroken = pretrain(settings(cohort), tmp_path / "unbroken")
+    path = tmp_path / "paused"
+    run = pretrain(settings(cohort), path, listener=after_steps(path, 3, lambda r: r.request("pause")))
+    table = (path / "run.toml").read_text()
+    assert "workers = 0" in table
+    (path / "run.toml").write_text(table.replace("workers = 0", "workers = 2"))
+
+    resume(path)
+
+    assert_equal_bits(weights(unbroken), weights(run))
+
+
 @pytest.mark.parametrize(("order", "state"), [("stop", "stopped"), ("pause", "paused"), ("cancel", "cancelled")])
 def test_orders_are_answered_at_the_next_step(cohort, tmp_path, order, state):
     path = tmp_path / "run"
