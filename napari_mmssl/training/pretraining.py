@@ -245,8 +245,8 @@ def _check_mixing(batches: PatchSampler, objectives: Mapping[str, Any]) -> None:
     if mixing and len(present) > 1 and all(len(case.modalities) == 1 for case in batches.cases):
         raise ConfigError(
             f"'{mixing[0]}' mixes modalities, and {' and '.join(present)} are of different people, who are never "
-            "mixed; give each person a synthetic partner first (mmssl synthesize train, then apply), or set "
-            f"objectives.{mixing[0]}.mode=single"
+            "mixed; give each person a synthetic partner first (mmssl synthesize train, then apply; partners below the "
+            f"quality gate are taken with data.synthetic=all alone), or set objectives.{mixing[0]}.mode=single"
         )
 
 
