@@ -119,6 +119,8 @@ class LinesPlot(QWidget):
     def _redraw(self) -> None:
         for name, (raw, line) in self._lines.items():
             self._draw(raw, line, self._curves[name])
+        # What the legend needs is not known before it was shown once.
+        self._give_room()
 
     def resizeEvent(self, event: Any) -> None:
         """Keep the whole legend seen in a narrow dock."""
