@@ -57,6 +57,12 @@ def prepare(material: Material, run: RunFolder, listener: Listener, ranks: "Rank
     """
     total = len(material.train) + len(material.validation)
     tell, leave_out = telling_progress(run, listener, total), _LeavingOut(run, listener, total)
+    for case in (*material.train, *material.validation):
+        for finding in case.findings:
+            if finding.kind == "unreadable":
+                event = {"about": "case", "case": case.id, "text": f"of case '{case.id}' {finding.text}"}
+                run.emit("warning", **event)
+                listener({"kind": "warning", **event})
     with ranks.first_here_first():
         train, validation = (
             material.prepare(cases, with_label=with_label, progress=tell, unreadable=leave_out)

@@ -176,6 +176,18 @@ def test_one_unreadable_case_is_left_out_and_told_of(tmp_path):
     assert used[0] in run.provenance()["split"]["train"]
 
 
+def test_a_file_whose_header_is_damaged_is_told_of_and_its_case_goes_on_without_it(tmp_path):
+    cohort = write_small_cohort(tmp_path / "cohort")
+    used = pretrain(settings(cohort, steps=1), tmp_path / "before").provenance()["used"]["train"]
+    (cohort / used[0] / "t1.nii.gz").write_bytes(b"no header at all" * 30)
+
+    run = pretrain(settings(cohort, steps=1), tmp_path / "run")
+
+    (told,) = warnings(run, "case")
+    assert told["case"] == used[0]
+    assert "t1 is left out" in told["text"]
+
+
 def test_many_unreadable_cases_end_the_start_in_a_sentence(tmp_path):
     cohort = write_small_cohort(tmp_path / "cohort")
     for case in ("sub-01", "sub-02", "sub-03", "sub-04", "sub-05"):

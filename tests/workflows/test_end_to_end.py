@@ -185,7 +185,7 @@ def test_a_run_of_a_newer_version_is_refused(path, tmp_path, capsys):
     status = json.loads((run / "status.json").read_text())
     (run / "status.json").write_text(json.dumps(status | {"format": 99}))
 
-    assert "newer" in refused(capsys, "runs", "show", run)
+    assert "newer" in refused(capsys, "runs", "resume", run)
 
 
 def test_people_none_of_whom_can_be_read_are_refused_before_the_training_starts(path, tmp_path, capsys):
