@@ -45,11 +45,14 @@ class CurvesView(QWidget):
         self._redraw()
 
     def add(self, events: Iterable[dict[str, Any]]) -> None:
-        """Add what is in ``events`` and draw it soon."""
+        """Add what is in ``events`` and draw it, many values a little later."""
         self._stale |= {kind for kind, _ in curves_in(events, self.curves)}
-        if self._stale and self.isVisible() and not self._timer.isActive():
-            values = sum(len(curve.steps) for curve in self.curves.values())
-            self._timer.start(_MANY_MS if values > _MANY else 0)
+        if not self._stale or not self.isVisible() or self._timer.isActive():
+            return
+        if sum(len(curve.steps) for curve in self.curves.values()) > _MANY:
+            self._timer.start(_MANY_MS)
+        else:
+            self._redraw()
 
     def showEvent(self, event: Any) -> None:
         """Draw what came while it was not seen."""

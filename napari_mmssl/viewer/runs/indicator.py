@@ -6,8 +6,8 @@ anew for each of them. Without a graphics card that takes most of the window's t
 
 from qtpy.QtWidgets import QLabel, QMainWindow
 
-#: In percent of the animation's own pace: it still moves, once or twice a second.
-_PACE = 4
+#: In percent of the animation's own pace: it still moves, three times in four seconds.
+_PACE = 2
 
 
 def slow_indicator(window: QMainWindow) -> None:

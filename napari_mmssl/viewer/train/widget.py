@@ -205,6 +205,17 @@ class TrainWidget(Panel):
         self._cancel.setEnabled(order != "cancel")
 
     def _show(self, update: Update) -> None:
+        # All that is new is painted in one go: a progress bar paints at once by itself, and each painting puts the
+        # window with its canvas together anew.
+        self.setUpdatesEnabled(False)
+        try:
+            self._tell(update)
+        finally:
+            self.setUpdatesEnabled(True)
+        if update.ended:
+            self._ended(update)
+
+    def _tell(self, update: Update) -> None:
         self._curves.add(update.events)
         self._progress.setRange(0, update.total)
         self._progress.setValue(update.step)
@@ -215,8 +226,6 @@ class TrainWidget(Panel):
         if update.ended or any(event["kind"] == "picture" for event in update.events):
             # Listing a folder takes time that the window does not have at each update.
             self._pictures.show_run(self.monitor.path)
-        if update.ended:
-            self._ended(update)
 
     def _refresh_views(self) -> None:
         if self._tabs.currentWidget() is self._log:
