@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -54,14 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 the run failed, 2 the user's input or usage, 130 interrupted with what was learned kept.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may hold letters, or bytes, that the terminal's encoding does not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     args.words = list(sys.argv[1:] if argv is None else argv)
     try:
         return int(args.run(args))
     except MmsslError as error:
-        print(f"mmssl {args.command}: {error}", file=sys.stderr)
+        print(f"mmssl {args.command}: {_on_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 0
+
+
+def _on_one_line(text: str) -> str:
+    """Return ``text`` with what cannot be printed escaped: a line break in a file's name must not look like ours."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,6 +1,10 @@
 """``inspect`` through its workflow and through the command line, on made and on real cohorts."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,3 +235,22 @@ def test_a_real_prostate_of_three_dicom_series_is_one_case(shared_data):
     assert list(case.modalities) == ["t2", "adc", "hbv"]
     assert all(scan.series_uid for scan in case.modalities.values())
     assert {finding.kind for finding in case.findings} == {"grid_mismatch"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_names_that_are_no_text_or_break_the_line_are_told_on_one_line(tmp_path, write_nifti):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xffodd"))
+    write_nifti(odd / "t1.nii.gz")
+    broken = tmp_path / "two\nlines.nii"
+    broken.write_bytes(b"nothing")
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    outcomes = [
+        subprocess.run(
+            [sys.executable, "-m", "napari_mmssl", "inspect", path], capture_output=True, env=environment, check=False
+        )
+        for path in (odd, broken)
+    ]
+    assert [done.returncode for done in outcomes] == [0, 2]
+    assert b"\\udcffodd: 1 case" in outcomes[0].stdout
+    assert outcomes[1].stderr.count(b"\n") == 1
+    assert b"two\\nlines.nii" in outcomes[1].stderr
