@@ -4,17 +4,30 @@ What was measured, on phantoms and on real scans, is in ``docs/concepts/proofs.m
 """
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 import torch
 from deformed_people import match_bent
 from scipy import ndimage
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.phantom_mark import NOTE_NAME
+from napari_mmssl.cohorts.prepare import prepare_case
+from napari_mmssl.inference.features import case_features
+from napari_mmssl.metrics.ranking import concordance
 from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.networks.templates import ModalityTemplates
+from napari_mmssl.tasks.case_task import covering_patch
+from napari_mmssl.workflows.sample import make_sample
 
 pytestmark = pytest.mark.slow
+CROPS = ("data.patch=[24,24,24]",)
 WHOLE = ("objectives.puzzle.placement=whole", "data.patch=[48,48,48]")
 
 
@@ -27,12 +40,21 @@ def test_whole_body_puzzles_of_unseen_people_are_solved(train_on):
 
 
 def test_puzzles_of_random_crops_are_learned_but_not_exhausted(train_on):
-    curve = train_on("taleb2020", "data.patch=[24,24,24]", steps=240).curve("tile_accuracy")
+    curve = train_on("taleb2020", *CROPS, steps=240).curve("tile_accuracy")
 
     print("tile accuracy, random crops 3x3x3:", np.round(curve, 3))
     assert curve[0] < 0.12
     assert curve[-1] > 4 / 27
     assert curve[-1] < 0.95
+
+
+def test_the_more_tiles_the_harder(train_on):
+    few = train_on("taleb2020", *CROPS, "objectives.puzzle.grid=[2,2,2]", steps=240).curve("tile_accuracy")
+    many = train_on("taleb2020", *CROPS, steps=240).curve("tile_accuracy")
+
+    print("tile accuracy, random crops 2x2x2:", np.round(few, 3), "3x3x3:", np.round(many, 3))
+    assert few[-1] > many[-1] + 0.1
+    assert few[-1] > 2 / 8
 
 
 def test_one_modality_is_restored_better_than_by_copying_another(train_on):
@@ -143,3 +165,38 @@ def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on):
         assert matched.found > 10 * matched.chance
         assert matched.found > found["untrained", across, one_place].found + 0.2
         assert matched.matched > 0.25
+
+
+def test_what_features_tell_of_a_tumour_adds_to_age_in_ranking_survival(train_on, tmp_path):
+    """The phantom's days follow age and the tumour's core; pretrained features tell the core, random ones hardly."""
+    trained = train_on("taco2026", *TACO, steps=TACO_STEPS)
+    cohort = make_sample("glioma", tmp_path / "cohort", 80, 3, 5.0)
+    people = json.loads((cohort / NOTE_NAME).read_text())["people"]
+    found = find_cohort(cohort).cases
+    prepared = [prepare_case(case, (6.0, 6.0, 6.0), with_label=False) for case in found]
+    core = np.log([people[case.id]["core_ml"] for case in found])
+    torch.manual_seed(0)
+    random = told_linearly(build_encoder("residual_unet", "tiny", 1).eval(), prepared, core)
+    told = told_linearly(trained.trainee.encoder, prepared, core)
+    age, days, observed = (
+        np.array([case.clinical[key] for case in found]) for key in ("age_years", "survival_days", "survival_observed")
+    )
+    # The formula of the phantom (draw_survival) with the core as it was read; and days that age has no part in.
+    alone, joint = (concordance(days, observed, 0.022 * age + 0.28 * size) for size in (0 * core, told))
+    beyond = concordance(days * np.exp(0.022 * (age - 58)), observed, told)
+
+    correlations = [np.corrcoef(said, core)[0, 1].round(3) for said in (random, told)]
+    print("correlation with the core, random and pretrained:", correlations)
+    print("C of age alone, with the core as told, of the core alone on days freed of age:", alone, joint, beyond)
+    assert correlations[1] > 0.4
+    assert correlations[1] > correlations[0] + 0.2
+    assert joint > max(0.65, alone + 0.005)
+    assert beyond > 0.57
+
+
+def told_linearly(encoder, cases, wanted):
+    """Return what a ridge regression on the features of the others says of each fifth of the people."""
+    patch, modalities = covering_patch(cases), cases[0].modalities
+    features = [case_features(encoder, case, modalities, patch, torch.device("cpu")).ravel() for case in cases]
+    model = make_pipeline(StandardScaler(), Ridge(alpha=100.0))
+    return cross_val_predict(model, np.stack(features), wanted, cv=5)
