@@ -41,8 +41,8 @@ def test_survival_that_follows_from_the_scan_is_ranked(tmp_path):
 
 @pytest.mark.timeout(1800)
 def test_survival_of_phantoms_is_ranked_better_than_chance(tmp_path):
-    # Of these people the phantom's own formula of age and tumour core ranks 0.76 right, and age alone 0.73: this shows that
-    # age is taken in. What the scan adds to it is asked in tests/learning/test_proofs.py.
+    # Of these people the phantom's own formula of age and tumour core ranks 0.76 right, and age alone 0.73: this shows
+    # that age is taken in. What the scan adds to it is asked in tests/learning/test_proofs.py.
     cohort = make_sample("glioma", tmp_path / "cohort", 100, 3, 4.0)
     found = learned(cohort, tmp_path, {"name": "survival"}, 110, data={"test_share": 0.4, "spacing_mm": [6, 6, 6]})
     assert found["c_index"] > 0.65
