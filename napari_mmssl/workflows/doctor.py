@@ -63,7 +63,7 @@ def diagnose() -> Diagnosis:
     """Examine this installation; takes some seconds and raises nothing, whatever is broken."""
     versions, packages = check_packages(importlib.metadata.requires(DISTRIBUTION) or [])
     binding = check_binding(versions)
-    checks = [packages, check_imports(), check_manifest(), binding, *check_window(binding.state == "ok")]
+    checks = [packages, check_imports(), check_manifest(), binding, *check_window(any(map(versions.get, BINDINGS)))]
     checks += [*check_torch(), *check_folders()]
     return Diagnosis(versions, tuple(checks))
 
@@ -129,7 +129,15 @@ def check_binding(versions: dict[str, str | None]) -> Check:
     if len(found) > 1:
         extra = " ".join(name.split()[0] for name in found[1:])
         return Check("Qt binding", "ok", f"{' and '.join(found)}; one is enough: pip uninstall {extra}")
+    version = versions.get("PySide6")
+    if version and _parts(version) >= (6, 11) and _parts(str(versions.get("python"))) < (3, 12):
+        text = f"{found[0]} ends napari on Python 3.11 after some thousand slices: it drops references to None"
+        return Check("Qt binding", "warning", text, 'pip install "PySide6<6.11"')
     return Check("Qt binding", "ok", found[0])
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 def check_window(has_binding: bool) -> list[Check]:

@@ -186,3 +186,13 @@ def test_the_whole_diagnosis_of_this_machine_names_every_part():
     assert {"packages", "imports", "plugin", "Qt binding", "display", "OpenGL", "torch", "device cpu"} <= set(names)
     assert found["usable"] is True
     assert found["versions"]["napari-mmssl"]
+
+
+@pytest.mark.parametrize(
+    ("python", "binding", "state"),
+    [("3.11.7", "6.12.0", "warning"), ("3.11.7", "6.10.2", "ok"), ("3.12.1", "6.12.0", "ok")],
+)
+def test_a_binding_that_ends_napari_after_a_while_is_named_with_the_way_out(python, binding, state):
+    check = doctor.check_binding({"python": python, "PySide6": binding})
+    assert check.state == state
+    assert (check.remedy == 'pip install "PySide6<6.11"') == (state == "warning")
