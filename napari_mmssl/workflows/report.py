@@ -305,6 +305,8 @@ def card_rows(card: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _began_with(weights: Any) -> str | None:
+    if weights == "none":
+        return "random weights"
     return None if weights is None else f"the weights of {Path(str(weights)).name}"
 
 
