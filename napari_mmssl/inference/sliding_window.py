@@ -16,6 +16,8 @@ Box = tuple[slice, slice, slice]
 Weighting = Literal["gaussian", "constant"]
 #: Below it a Gaussian weight would drown in rounding.
 _LEAST_WEIGHT = 1e-3
+#: So many planes are divided by their weights at a time: the sums of weights of a whole slab would be memory too.
+_PLANES = 8
 
 
 def predict_windows(
@@ -192,8 +194,11 @@ class _Sums:
         if self.low + self.total.shape[axis] < stop:
             self.reach(len(self.total), stop, self.total.device)
         done = self.total.narrow(axis, 0, stop - self.low)
-        # Where no window was needed both are 0, and the answer is to be 0 too.
-        done.div_(self._weights(stop).clamp_(min=torch.finfo(torch.float32).tiny))
+        for first in range(self.low, stop, _PLANES):
+            last = min(first + _PLANES, stop)
+            # Where no window was needed both are 0, and the answer is to be 0 too.
+            weights = self._weights(first, last).clamp_(min=torch.finfo(torch.float32).tiny)
+            done.narrow(axis, first - self.low, last - first).div_(weights)
         self.boxes = [box for box in self.boxes if box[self.sweep].stop > stop]
         self._given, self.low = stop - self.low, stop
         return done
@@ -208,15 +213,18 @@ class _Sums:
         self.total.narrow(axis, rest, given).zero_()
         self._given = 0
 
-    def _weights(self, stop: int) -> Tensor:
-        """Return the sum of the weights from ``low`` to ``stop``."""
-        weights = torch.zeros(self._shape(stop), device=self.weight.device)
+    def _weights(self, first: int, last: int) -> Tensor:
+        """Return the sum of the weights from ``first`` to ``last``."""
+        shape = list(self.size)
+        shape[self.sweep] = last - first
+        weights = torch.zeros(shape, device=self.weight.device)
         for box in self.boxes:
             along = box[self.sweep]
-            first, last = max(along.start, self.low), min(along.stop, stop)
-            here: list[slice] = list(box)
-            here[self.sweep] = slice(first - self.low, last - self.low)
-            weights[tuple(here)] += self.weight.narrow(self.sweep, first - along.start, last - first)
+            low, high = max(along.start, first), min(along.stop, last)
+            if low < high:
+                here: list[slice] = list(box)
+                here[self.sweep] = slice(low - first, high - first)
+                weights[tuple(here)] += self.weight.narrow(self.sweep, low - along.start, high - low)
         return weights
 
     def _shape(self, stop: int) -> list[int]:
