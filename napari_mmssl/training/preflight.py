@@ -30,7 +30,8 @@ class DryStep:
     step_s
         Median of a few steps after a first one, loading included; ``None`` if it did not fit.
     memory_bytes
-        Highest use of the step above what the process held before; on a GPU, of all that is allocated.
+        Highest use of the step above what the process held before, and never less than the weights with their
+        gradients and the two moments of AdamW; on a GPU, of all that is allocated.
     free_bytes
         What was there to be used.
     """
@@ -54,7 +55,9 @@ def dry_step(trainee: Trainee, settings: RunSettings, device: torch.device) -> D
         for module in trainee.modules.values():
             compile_encoders(module)
     move = GradientStep(trainee, settings, device, Ranks())
-    memory = _Memory(device)
+    weights = [one for module in trainee.modules.values() for one in module.parameters()]
+    # What the process held free from earlier work is used again, and does not show in its size.
+    memory = _Memory(device, least=4 * sum(one.numel() * one.element_size() for one in weights))
     last = settings.optimisation.steps - 1
     times = []
     try:
@@ -75,10 +78,10 @@ def dry_step(trainee: Trainee, settings: RunSettings, device: torch.device) -> D
 
 
 class _Memory:
-    """The highest use of memory since this was made."""
+    """The highest use of memory since this was made, in bytes; ``least`` is known to be used."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, least: int) -> None:
+        self._device, self._least = device, least
         self.free: int
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -97,5 +100,5 @@ class _Memory:
         status = Path("/proc/self/status")
         if status.is_file():
             line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-            return max(0, int(line.split()[1]) * 1024 - int(self._before))
-        return max(0, int(psutil.Process().memory_info().rss) - int(self._before))
+            return max(self._least, int(line.split()[1]) * 1024 - int(self._before))
+        return max(self._least, int(psutil.Process().memory_info().rss) - int(self._before))

@@ -33,8 +33,9 @@ def arguments(base, out):
 def kill_and_go_on(place, seed):
     path = place.base / f"killed-{seed}"
     process = place.start("pretrain", *arguments(place.base, path))
-    wait_for_first_step(path)
-    time.sleep(random.Random(seed).uniform(0, 1.2))
+    moment = random.Random(seed)
+    wait_for_step(path, moment.randint(1, STEPS - 6))
+    time.sleep(moment.uniform(0, 0.05))
     os.kill(process.pid, signal.SIGKILL)
     process.join(timeout=20)
     run = RunFolder.open(path)
@@ -48,13 +49,14 @@ def kill_and_go_on(place, seed):
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
-def wait_for_first_step(path):
+def wait_for_step(path, number):
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        if (path / "events.jsonl").is_file() and any(e["kind"] == "step" for e in RunFolder(path).events()[0]):
+        steps = [e["step"] for e in RunFolder(path).events()[0] if e["kind"] == "step"]
+        if steps and steps[-1] >= number:
             return
-        time.sleep(0.02)
-    raise AssertionError("the run never made a step")
+        time.sleep(0.01)
+    raise AssertionError(f"the run never made step {number}")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -71,7 +73,7 @@ def test_kill_at_many_moments(place, seed):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_keeps_what_was_learned_and_ends_with_130(place, tmp_path, number):
     process = place.start("pretrain", *arguments(place.base, tmp_path / "run"))
-    wait_for_first_step(tmp_path / "run")
+    wait_for_step(tmp_path / "run", 1)
 
     os.kill(process.pid, number)
     process.join(timeout=60)

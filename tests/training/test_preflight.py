@@ -74,6 +74,9 @@ def test_a_fine_tuning_is_told_of_too_and_answers_programs(cohort, tmp_path, cap
     assert main(["finetune", str(cohort), *words]) == 0
 
     found = json.loads(capsys.readouterr().out)
+    assert main(["finetune", str(cohort), *words]) == 0  # again, in memory that this process holds already
+    again = json.loads(capsys.readouterr().out)
+    assert again["memory_gib"] > 0
     assert found["fits"] is True
     assert found["total_s"] == pytest.approx(3600 * found["step_s"])
     assert 0 < found["memory_gib"] < found["free_gib"]
