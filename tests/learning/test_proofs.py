@@ -57,14 +57,17 @@ def test_the_more_tiles_the_harder(train_on):
     assert few[-1] > 2 / 8
 
 
+@pytest.mark.xfail(
+    reason="error 0.76 before and 0.75 after 120 steps: better than the copy, but hardly by learning", strict=True
+)
 def test_one_modality_is_restored_better_than_by_copying_another(train_on):
     trained = train_on("brainmvp2025", "data.patch=[32,32,32]", steps=120)
     error, gain = trained.curve("cross_modal_error"), trained.curve("cross_modal_gain")
 
     print("cross-modal error:", np.round(error, 3), "gain over copying:", np.round(gain, 3))
-    assert error[-1] < error[0]
-    assert gain[-1] > 0.3  # a third less error than the other modality as it is
-    assert error[-1] < 0.9  # and better than knowing only the mean of a body
+    assert gain[-1] > 0.3  # a third less error than the other modality as it is; untrained networks are there too
+    assert error[-1] < 0.9 * error[0]
+    assert gain[-1] > gain[0] + 0.05
 
 
 #: Templates learn slower than by default (their noise averages out over more patches), on voxels no smaller than what

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_cohorts import write_small_cohort
 
 from napari_mmssl.errors import RunError, RunFailed
 from napari_mmssl.training.run_folder import RunFolder
@@ -15,16 +14,7 @@ from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.resume import resume
 from napari_mmssl.workflows.running import Interruption
 
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("MMSSL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
-    monkeypatch.setenv("MMSSL_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def settings(cohort, **more):

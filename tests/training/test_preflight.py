@@ -5,7 +5,6 @@ import re
 
 import pytest
 import torch
-from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.training.fine_tuning import FineTuning
@@ -13,16 +12,7 @@ from napari_mmssl.training.pretraining import Pretraining
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.preflight import preflight
 
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("MMSSL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
-    monkeypatch.setenv("MMSSL_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def settings(cohort, **optimisation):

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_cohorts import write_small_cohort
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.objectives import objectives
@@ -23,15 +22,7 @@ BRAINMVP = {
 }
 
 
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("MMSSL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
-    monkeypatch.setenv("MMSSL_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def settings(cohort, tables, **more):

@@ -1,23 +1,13 @@
 """Settings that change how a step is computed and not what is learned."""
 
 import pytest
-from small_cohorts import write_small_cohort
 
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import pretrain_settings
 from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.resume import resume
 
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("MMSSL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
-    monkeypatch.setenv("MMSSL_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def settings(cohort, **options):
