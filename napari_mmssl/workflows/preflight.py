@@ -97,8 +97,8 @@ def _fitted(settings: EncoderRunSettings, material: Material) -> Preflight:
         str(device),
         step_s,
         None if step_s is None else step_s * settings.optimisation.steps,
-        round(found.memory_bytes / 2**30, 2),
-        round(found.free_bytes / 2**30, 2),
+        round(found.memory_bytes / 2**30, 4),
+        round(found.free_bytes / 2**30, 4),
         first.fits,
         proposal,
     )
