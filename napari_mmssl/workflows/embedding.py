@@ -76,34 +76,30 @@ def embed(
     CheckpointError
         If ``weights`` holds no pretrained encoder.
     ConfigError
-        If there are fewer than three cases.
+        If there are fewer than three cases with a scan.
     """
     source = _source(weights)
     cohort = find_cohort(cohort_path)
-    if len(cohort.cases) < _FEWEST:
-        raise ConfigError(f"a map wants at least {_FEWEST} cases, '{cohort_path}' has {len(cohort.cases)}")
+    cases = [case for case in cohort.cases if case.modalities]
+    if len(cases) < _FEWEST:
+        raise ConfigError(f"a map wants at least {_FEWEST} cases with a scan, '{cohort_path}' has {len(cases)}")
     from napari_mmssl.inference.features import case_features, frozen_encoder
     from napari_mmssl.training.device import choose_device
 
     set_threads()
     where = choose_device(device)
-    prepared = prepare_cohort(cohort.cases, source.spacing_mm, with_label=False, progress=progress)
+    prepared = prepare_cohort(cases, source.spacing_mm, with_label=False, progress=progress)
     encoder = frozen_encoder({"encoder": source.encoder}, source.read(), where)
     modalities, patch = tuple(sorted(cohort.modalities)), covering_patch(prepared)
     features = np.stack([case_features(encoder, case, modalities, patch, where) for case in prepared])
     points, explained = plane(without_modality(features))
-    cases = [
-        Placed(
-            one.id, one.subject, tuple(one.modalities), one.label is not None, dict(one.clinical), float(x), float(y)
-        )
-        for one, (x, y) in zip(cohort.cases, points, strict=True)
-    ]
+    placed = [_placed(case, x, y) for case, (x, y) in zip(cases, points, strict=True)]
     found = {
         "format": FORMAT,
         "weights": str(weights),
         "step": source.step,
         "explained": [float(share) for share in explained],
-        "cases": [asdict(case) for case in cases],
+        "cases": [asdict(case) for case in placed],
     }
     if out is not None:
         write_json(out, found)

@@ -1,5 +1,6 @@
 """The map of a cohort in the Pretext widget: its colours, what a click does, and what takes it away."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,22 @@ def test_a_map_that_cannot_be_made_is_a_sentence(viewer, qtbot, cohort_folder, f
     said = widget.findChild(QLabel, "state")
     qtbot.waitUntil(lambda: "no case in 'here'" in said.text(), timeout=20_000)
     assert widget.findChild(QPushButton, "map_cohort").isEnabled()
+
+
+@pytest.mark.parametrize("start", ["map", "solve"])
+def test_nothing_of_a_scan_stays_among_temporary_files(
+    viewer, qtbot, cohort_folder, fake_launch, tmp_path, monkeypatch, start
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    widget = PretextWidget(viewer, launch=fake_launch("refuse"))
+    qtbot.addWidget(widget)
+    cohort = widget.session.cohort = find_cohort(cohort_folder)
+    widget.session.case = cohort.cases[0]
+    widget._run = tmp_path
+    widget.map.set_run(tmp_path)
+
+    widget.map.start() if start == "map" else widget.solve()
+
+    assert list(tmp_path.glob("mmssl-map-*" if start == "map" else "mmssl-preview-*"))
+    qtbot.waitUntil(lambda: not widget.map.active and widget._job is None)
+    assert not [path for path in tmp_path.glob("mmssl-*") if path.is_dir()]

@@ -1,6 +1,7 @@
 """A cohort as a map, made by a run's encoder, in the Pretext widget; a click on a point opens its case."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -105,11 +106,15 @@ class CohortMapView(QWidget):
         job = self._job = self._launch(["embed", str(cohort.root), "--weights", str(run), "--out", str(out)])
 
         def work() -> CohortMap:
-            job.process.wait()
-            failure = last_words(job)
-            if failure is not None:
-                raise RunFailed(failure)
-            return CohortMap(json.loads(out.read_text(encoding="utf-8")), groups_of(cohort, run)[0])
+            try:
+                job.process.wait()
+                failure = last_words(job)
+                if failure is not None:
+                    raise RunFailed(failure)
+                return CohortMap(json.loads(out.read_text(encoding="utf-8")), groups_of(cohort, run)[0])
+            finally:
+                # It names cases and tells their clinical values.
+                shutil.rmtree(out.parent, ignore_errors=True)
 
         self._say(f"encoding {len(cohort.cases)} cases ...")
         self.refresh()

@@ -1,5 +1,6 @@
 """The Pretext widget: see what a pretext task gives a network, and what the network makes of it."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,15 @@ class PretextWidget(Panel):
         job = self._job = self._launch([*words, "--seed", str(self._seed.value())])
 
         def work() -> Picture:
-            job.process.wait()
-            failure = last_words(job)
-            if failure is not None:
-                raise RunFailed(failure)
-            made = sorted(out.glob("*.json"))
-            return read_picture(out / "puzzle.json" if out / "puzzle.json" in made else made[0])
+            try:
+                job.process.wait()
+                failure = last_words(job)
+                if failure is not None:
+                    raise RunFailed(failure)
+                made = sorted(out.glob("*.json"))
+                return read_picture(out / "puzzle.json" if out / "puzzle.json" in made else made[0])
+            finally:
+                shutil.rmtree(out, ignore_errors=True)  # it shows the scan
 
         self._say("the network is at work on this case ...")
         self._refresh()
