@@ -92,5 +92,7 @@ def _quietly_started(loader: DataLoader[Any]) -> Iterator[Any]:
         return iter(loader)
     before = signal.getsignal(signal.SIGCHLD)
     iterator = iter(loader)
-    signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+    # torch sets its handler once a process: with any other loader before this one it is there already.
+    of_torch = getattr(before, "__module__", "").startswith("torch.")
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL if of_torch or before is None else before)
     return iterator

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_cohorts import write_small_cohort
+from torch.utils.data import DataLoader
 
 from napari_mmssl.errors import ReadError, RunError, RunFailed
 from napari_mmssl.training.pretraining import Pretraining
@@ -122,11 +123,16 @@ def kill_loaders():
 
 
 def test_a_killed_loader_is_replaced_and_changes_nothing(cohort, unbroken, tmp_path):
+    # Any loader but ours leaves torch's handler of dead children behind, which raises wherever the program stands.
+    assert list(DataLoader(range(2), batch_size=None, num_workers=1)) == [0, 1]
+    assert signal.getsignal(signal.SIGCHLD).__module__.startswith("torch.")
+
     run = pretrain(settings(cohort, workers=1), tmp_path / "run", listener=after_step(2, kill_loaders))
 
     assert [e["step"] for e in run.events()[0] if e["kind"] == "step"] == list(range(1, 9))
     assert len(warnings(run, "loader")) == 1
     assert_equal_bits(unbroken, run)
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
 
 
 def test_a_loader_that_is_killed_again_ends_the_run_in_a_sentence(cohort, unbroken, tmp_path):
