@@ -1,6 +1,7 @@
 """Features of a frozen encoder: of whole cases, and at single voxels."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.inference.case_prediction import whole_case
 from napari_mmssl.networks.case_head import pooled
 from napari_mmssl.networks.encoders import Encoder, build_encoder
+from napari_mmssl.networks.fusion import network_input
 from napari_mmssl.networks.transfer import transfer_encoder
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
@@ -19,36 +21,91 @@ from napari_mmssl.sampling.batch import PatchBatch
 Shape = tuple[int, int, int]
 
 
+@dataclass(frozen=True, eq=False)
+class FrozenEncoder:
+    """An encoder that is looked at and not trained.
+
+    Parameters
+    ----------
+    encoder
+        In evaluation mode.
+    channels
+        Modality of each of its channels; empty if it takes one channel, whichever modality that is.
+    """
+
+    encoder: Encoder
+    channels: tuple[str, ...] = ()
+
+    def known(self, batch: PatchBatch) -> list[int]:
+        """Return the channels of the first sample that the encoder can look at."""
+        return [one for one in batch.channels(0) if not self.channels or batch.vocabulary[one] in self.channels]
+
+    @torch.no_grad()
+    def alone(self, batch: PatchBatch) -> list[Tensor]:
+        """Return the pyramid of each of :meth:`known`, as if there were no other; levels are ``(n, C, d, h, w)``."""
+        known = self.known(batch)
+        volumes = batch.volumes[0, known].unsqueeze(1)
+        if not self.channels:
+            return self.encoder(volumes)  # type: ignore[no-any-return]
+        place = [self.channels.index(batch.vocabulary[one]) for one in known]
+        return self._of_all(functional.one_hot(torch.tensor(place), len(self.channels)).bool(), volumes)
+
+    @torch.no_grad()
+    def together(self, batch: PatchBatch) -> list[Tensor]:
+        """Return the pyramid of all of :meth:`known`, levels ``(1, C, d, h, w)``: seen at once, or the mean."""
+        if not self.channels:
+            return [level.float().mean(dim=0, keepdim=True) for level in self.alone(batch)]
+        known = {batch.vocabulary[one]: batch.volumes[0, one] for one in self.known(batch)}
+        empty = torch.zeros_like(batch.volumes[0, 0])
+        volumes = torch.stack([known.get(name, empty) for name in self.channels])[None]
+        there = torch.tensor([[name in known for name in self.channels]])
+        return [level.float() for level in self.encoder(network_input(volumes, there))]
+
+    def _of_all(self, there: Tensor, volumes: Tensor) -> list[Tensor]:
+        """Encode volumes ``(n, 1, D, H, W)`` each in the one channel that ``there`` ``(n, K)`` says."""
+        spread = volumes * there[:, :, None, None, None].to(volumes)
+        return self.encoder(network_input(spread, there))  # type: ignore[no-any-return]
+
+
 def frozen_encoder(
-    card: Mapping[str, Any], weights: dict[str, Tensor] | None, device: torch.device, seed: int = 0
-) -> Encoder:
-    """Return the single-channel encoder of a pretraining's card, with its weights or, of ``None``, random ones."""
+    how: Mapping[str, Any],
+    channels: tuple[str, ...],
+    weights: dict[str, Tensor] | None,
+    device: torch.device,
+    seed: int = 0,
+) -> FrozenEncoder:
+    """Return the encoder of a pretraining, with its weights or, of ``None``, random ones.
+
+    Parameters
+    ----------
+    how
+        Its ``name``, ``size`` and ``thick_slices``.
+    channels
+        See :class:`FrozenEncoder`.
+    weights
+        State of the encoder.
+    device
+        Where it goes.
+    seed
+        Decides random weights.
+    """
     torch.manual_seed(counted_seed(seed, purpose="probe"))
-    how = card["encoder"]
-    encoder = build_encoder(how["name"], how["size"], 1, how["thick_slices"] or 0)
+    encoder = build_encoder(how["name"], how["size"], len(channels) or 1, how["thick_slices"] or 0)
     if weights is not None:
-        transfer_encoder(encoder, weights)
-    return encoder.to(device).eval()
+        transfer_encoder(encoder, weights, channels, channels)
+    return FrozenEncoder(encoder.to(device).eval(), channels)
 
 
-@torch.no_grad()
 def case_features(
-    encoder: Encoder, case: PreparedCase, modalities: tuple[str, ...], patch: Shape, device: torch.device
+    encoder: FrozenEncoder, case: PreparedCase, modalities: tuple[str, ...], patch: Shape, device: torch.device
 ) -> np.ndarray:
-    """Return pooled features of each modality alone ``(K, F)`` float64; NaN for one that the case lacks."""
+    """Return pooled features of each modality alone ``(K, F)`` float64; NaN for one that is not there or not known."""
     batch = whole_case(case, modalities, patch).to(device)
-    there = batch.channels(0)
-    features = pooled(encoder(batch.volumes[0, there].unsqueeze(1)), batch.foreground.expand(len(there), -1, -1, -1))
+    known = encoder.known(batch)
+    features = pooled(encoder.alone(batch), batch.foreground.expand(len(known), -1, -1, -1))
     found = np.full((len(modalities), features.shape[1]), np.nan)
-    found[there] = features.double().cpu().numpy()
+    found[known] = features.double().cpu().numpy()
     return found
-
-
-@torch.no_grad()
-def voxel_pyramid(encoder: Encoder, batch: PatchBatch) -> list[Tensor]:
-    """Return the pyramid of a batch of one, averaged over the modalities there are; levels are ``(1, C, d, h, w)``."""
-    pyramid = encoder(batch.volumes[0, batch.channels(0)].unsqueeze(1))
-    return [level.float().mean(dim=0, keepdim=True) for level in pyramid]
 
 
 def features_at(pyramid: list[Tensor], voxels: np.ndarray, shape: Shape) -> np.ndarray:

@@ -14,7 +14,7 @@ from napari_mmssl.inference.case_prediction import load_case_predictor
 from napari_mmssl.inference.prediction import load_predictor
 from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.tasks import tasks
-from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_cards import channels_of, read_card
 from napari_mmssl.training.weights_files import read_weights
 
 #: By how much answers may differ, of the largest number in them.
@@ -121,7 +121,8 @@ def _computing(
         encoder = build_encoder(how["name"], how["size"], channels, how["thick_slices"] or 0)
         encoder.load_state_dict(read_weights(weights, "encoder"))
         levels = {f"level {n}": f"(n, {width}, ...)" for n, width in enumerate(encoder.channels)}
-        one = {"patch": f"(n, {channels}, {z}, {y}, {x}) float32: any one modality"}
+        names = ", ".join(channels_of(card)) or "any one modality"
+        one = {"patch": f"(n, {channels}, {z}, {y}, {x}) float32: {names}"}
         return encoder.eval(), lambda n: (windows(n)[0],), one, levels
     if card["kind"] != "finetune":
         raise CheckpointError(f"'{weights}' holds a {card['kind']}; only encoders and fine-tuned networks are exported")

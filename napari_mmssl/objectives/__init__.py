@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from torch import Tensor, nn
 
 from napari_mmssl.config import Settings
+from napari_mmssl.networks.decoder import UNetDecoder
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.registry import Registry
@@ -33,11 +34,14 @@ class Needs:
         Least number of distinct subjects in a batch.
     placement
         ``random`` patches inside the body, or the ``whole`` body in one patch.
+    channels
+        What the encoder takes: ``one`` modality, whichever it is, or ``all`` of the vocabulary as channels.
     """
 
     modalities: int = 1
     subjects: int = 1
     placement: Literal["random", "whole"] = "random"
+    channels: Literal["one", "all"] = "one"
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ class Objective(nn.Module, ABC, Generic[C]):
 
     @abstractmethod
     def views(self, batch: PatchBatch) -> Views:
-        """Return the network inputs ``(n, 1, d, h, w)`` this objective wants encoded.
+        """Return the network inputs this objective wants encoded, ``(n, 1, d, h, w)``.
 
+        With all modalities as channels they are ``(n, K, d, h, w)``, absent ones as fine-tuning leaves them out.
         All chance comes from ``batch.seed``; in evaluation mode (``self.training`` false) nothing
         but the task itself is left to chance.
         """
@@ -114,6 +119,10 @@ class Objective(nn.Module, ABC, Generic[C]):
     @abstractmethod
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
         """Return the loss terms and metrics, given the features of every view asked for."""
+
+    def carried_decoder(self) -> UNetDecoder | None:
+        """Return the U-Net decoder that fine-tuning of a segmentation goes on with, if this objective has one."""
+        return None
 
     def warning(self, first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
         """Return a sentence if something goes wrong that a loss does not show, such as a collapse.

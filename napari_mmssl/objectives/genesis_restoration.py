@@ -63,8 +63,8 @@ class GenesisRestoration(Objective[GenesisRestorationSettings]):
     """Mean squared error between a patch and what a U-Net makes of its distorted self.
 
     The decoder has skips, as in the paper: every level of the encoder learns, and fine detail, which shuffling asks
-    for, has a way out. Only the encoder is kept. Departures: intensities are bent inside the body alone (outside it is
-    0 by convention and not an intensity), and voxels change places in windows that do not overlap.
+    for, has a way out. Departures: intensities are bent inside the body alone (outside it is 0 by convention and not
+    an intensity), and voxels change places in windows that do not overlap.
     """
 
     settings_class = GenesisRestorationSettings
@@ -84,6 +84,10 @@ class GenesisRestoration(Objective[GenesisRestorationSettings]):
     def needs(cls, settings: GenesisRestorationSettings) -> Needs:
         """One modality is enough to take part."""
         return Needs(placement=settings.placement)
+
+    def carried_decoder(self) -> UNetDecoder:
+        """Return the decoder: the paper fine-tunes segmentations from both halves (arXiv:2004.07882, section 3)."""
+        return self.decoder
 
     def views(self, batch: PatchBatch) -> Views:
         """Return one modality of every sample, distorted, ``(B, 1, D, H, W)``."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -152,17 +153,29 @@ class Reconstruction(Objective[R]):
         filled: Filled = views.memory
         name = batch.vocabulary[filled.channel[0]]
         affine = batch.patch_to_world[0].cpu().numpy()
-        answer = self.reconstruct(filled, features)[0, 0]
-        target, kept = filled.target[0, 0], filled.kept[0, 0]
-        shown = [
-            ("target", target, f"The patch as it is, in {name}"),
-            ("masked", target * kept, f"What is kept of it: {float(kept.float().mean()):.1%} of the voxels"),
-            ("filled", filled.input[0, 0], "What the network is given"),
-            ("reconstruction", answer, "The network's answer, from its deepest features alone"),
-            ("error", (answer - target).abs(), "How far off the answer is, in units of the body's standard deviation"),
-        ]
-        items = [
-            PictureItem(item, "image", array.detach().float().cpu().numpy(), affine, said)
-            for item, array, said in shown
-        ]
+        items = reconstruction_items(
+            filled.target[0, 0],
+            filled.kept[0, 0],
+            filled.input[0, 0],
+            self.reconstruct(filled, features)[0, 0],
+            affine,
+            name,
+            "The network's answer, from its deepest features alone",
+        )
         return items, {"modality": name, "hidden_share": self.settings.hidden_share}
+
+
+def reconstruction_items(
+    target: Tensor, kept: Tensor, given: Tensor, answer: Tensor, affine: np.ndarray, modality: str, from_what: str
+) -> list[PictureItem]:
+    """Return what a person should see of one modality's reconstruction; volumes are ``(D, H, W)``."""
+    shown = [
+        ("target", target, f"The patch as it is, in {modality}"),
+        ("masked", target * kept, f"What is kept of it: {float(kept.float().mean()):.1%} of the voxels"),
+        ("filled", given, "What the network is given"),
+        ("reconstruction", answer, from_what),
+        ("error", (answer - target).abs(), "How far off the answer is, in units of the body's standard deviation"),
+    ]
+    return [
+        PictureItem(item, "image", array.detach().float().cpu().numpy(), affine, said) for item, array, said in shown
+    ]

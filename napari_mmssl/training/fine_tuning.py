@@ -1,11 +1,12 @@
 """Fine-tuning on a downstream task, from pretrained weights or from scratch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from napari_mmssl.cohorts.prepare import PreparedCase
@@ -17,7 +18,7 @@ from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.fusion import AdaptedEncoder, FusedEncoder, build_fused, pretrained_part
 from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.networks.template_shelf import TemplateShelf
-from napari_mmssl.networks.transfer import TensorReport, transfer_encoder
+from napari_mmssl.networks.transfer import Pretrained, TensorReport, transfer_decoder, transfer_encoder
 from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
@@ -48,14 +49,15 @@ class FineTuning(Trainee):
     device
         Where the network goes.
     pretrained
-        Weights of a single-channel encoder, or ``None`` to start from scratch.
+        What a pretraining left, or ``None`` to start from scratch.
     shelf
         Templates that pretraining learned, if it did.
 
     Raises
     ------
     ConfigError
-        If modalities are to be replaced by templates and there are none.
+        If modalities are to be replaced by templates and there are none, or the encoder takes all modalities at once
+        and is to take them one by one.
     """
 
     keeps_best = True
@@ -69,7 +71,7 @@ class FineTuning(Trainee):
         validation: Sequence[PreparedCase],
         clinical: Mapping[str, Clinical],
         device: torch.device,
-        pretrained: dict[str, Tensor] | None,
+        pretrained: Pretrained | None,
         shelf: TemplateShelf | None = None,
     ) -> None:
         self.settings, self.task, self.device = settings, task, device
@@ -86,7 +88,7 @@ class FineTuning(Trainee):
         how = settings.encoder
         encoder = build_fused(how.name, how.size, len(self.vocabulary), how.thick_slices or 0, settings.fusion)
         self.network: nn.Module = task.network(encoder, learning=True)
-        self.transfer = _transfer(encoder, pretrained, settings.fusion) if pretrained else []
+        self.transfer = _transfer(self.network, encoder, pretrained, settings, self.vocabulary) if pretrained else []
         self.network.to(device)
         if shelf is not None:
             shelf.to(device)
@@ -186,12 +188,28 @@ class FineTuning(Trainee):
         return {} if fit is None else {"calibration": fit}
 
 
-def _transfer(encoder: Encoder, pretrained: dict[str, Tensor], fusion: str) -> list[TensorReport]:
-    """Load ``pretrained`` into the part of ``encoder`` it belongs to and report on every tensor by its whole name."""
-    part = pretrained_part(encoder)
-    if fusion == "reinitialise":
+def _transfer(
+    network: nn.Module,
+    encoder: Encoder,
+    pretrained: Pretrained,
+    settings: FinetuneSettings,
+    modalities: tuple[str, ...],
+) -> list[TensorReport]:
+    """Load ``pretrained`` where it belongs in ``network`` and report on every tensor by its whole name."""
+    part, weights = pretrained_part(encoder), pretrained.encoder
+    alone = isinstance(encoder, FusedEncoder | AdaptedEncoder)
+    if alone and pretrained.channels:
+        raise ConfigError(
+            f"this encoder was pretrained on {', '.join(pretrained.channels)} at once, and fusion = "
+            f'"{settings.fusion}" feeds it one at a time; set fusion to replicate or reinitialise'
+        )
+    if settings.fusion == "reinitialise":
         stem = {name for name, parameter in part.named_parameters() if parameter is part.stem.weight}
-        pretrained = {name: tensor for name, tensor in pretrained.items() if name not in stem}
-    prefix = "single." if isinstance(encoder, FusedEncoder | AdaptedEncoder) else ""
-    reports = transfer_encoder(part, pretrained)
-    return [TensorReport(prefix + report.name, report.outcome, report.reason) for report in reports]
+        weights = {name: tensor for name, tensor in weights.items() if name not in stem}
+    prefix = "single." if alone else ""
+    reports = transfer_encoder(part, weights, pretrained.channels, modalities)
+    found = [replace(report, name=prefix + report.name) for report in reports]
+    if pretrained.decoder is not None and settings.decoder == "carried" and isinstance(network, SegmentationNetwork):
+        carried = transfer_decoder(network.decoder, pretrained.decoder)
+        found += [replace(report, name=f"decoder.{report.name}") for report in carried]
+    return found

@@ -74,8 +74,10 @@ class Pretraining(Trainee):
         self.vocabulary = tuple(settings.data.modalities or ())
         torch.manual_seed(counted_seed(settings.seed, purpose="weights"))
         how = settings.encoder
-        self.encoder: Encoder = build_encoder(how.name, how.size, 1, how.thick_slices or 0).to(device)
         resolved = resolve_objectives(settings.objectives)
+        needs = _needs(resolved)
+        self._channels = len(stem_channels(settings)) or 1
+        self.encoder: Encoder = build_encoder(how.name, how.size, self._channels, how.thick_slices or 0).to(device)
         self.parts = [
             _Part(name, schedule, objectives.get(name)(chosen, self.encoder, self.vocabulary, settings.data.patch))
             for name, (schedule, chosen) in resolved.items()
@@ -88,7 +90,6 @@ class Pretraining(Trainee):
         self.modules: Mapping[str, nn.Module] = {"encoder": self.encoder} | {
             f"objective.{part.name}": part.objective for part in self.parts
         }
-        needs = join_needs({name: objectives.get(name).needs(chosen) for name, (_, chosen) in resolved.items()})
         self.batches = PatchSampler(
             [case for case in train if len(case.modalities) >= needs.modalities],
             self.vocabulary,
@@ -161,7 +162,7 @@ class Pretraining(Trainee):
         return {
             "kind": "pretrain",
             "encoder": settings.encoder.model_dump(),
-            "in_channels": 1,
+            "in_channels": self._channels,
             "recipe": settings.recipe,
             "objectives": settings.objectives,
             "modalities": list(self.vocabulary),
@@ -173,9 +174,13 @@ class Pretraining(Trainee):
         }
 
     def export(self, folder: Path) -> None:
-        """Write the encoder, the objectives' own weights, and the card."""
+        """Write the encoder, the objectives' own weights, a decoder to go on with if there is one, and the card."""
         for name, module in self.modules.items():
             write_weights(folder, name, module)
+        for part in self.parts:
+            if (decoder := part.objective.carried_decoder()) is not None:
+                write_weights(folder, "decoder", decoder)
+                break
         write_card(folder, self.card())
 
 
@@ -204,13 +209,29 @@ def resolve_objectives(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, tup
     return resolved
 
 
+def stem_channels(settings: PretrainSettings) -> tuple[str, ...]:
+    """Return the modality of each channel of the encoder's stem; empty if it takes one, whichever modality that is.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe's objectives do not go together.
+    """
+    needs = _needs(resolve_objectives(settings.objectives))
+    return tuple(settings.data.modalities or ()) if needs.channels == "all" else ()
+
+
+def _needs(resolved: Mapping[str, tuple[ScheduleSettings, Any]]) -> Needs:
+    return join_needs({name: objectives.get(name).needs(chosen) for name, (_, chosen) in resolved.items()})
+
+
 def join_needs(needs: Mapping[str, Needs]) -> Needs:
     """Return what the sampler must provide so that every objective is served.
 
     Raises
     ------
     ConfigError
-        If two objectives want different placements.
+        If two objectives want different placements, or encoders of one modality and of all.
     """
     placements = {need.placement: name for name, need in needs.items()}
     if len(placements) > 1:
@@ -218,10 +239,17 @@ def join_needs(needs: Mapping[str, Needs]) -> Needs:
         raise ConfigError(
             f"'{first}' wants {one} patches and '{second}' wants {other} ones; give both the same placement"
         )
+    channels = {need.channels: name for name, need in needs.items()}
+    if len(channels) > 1:
+        raise ConfigError(
+            f"'{channels['all']}' feeds the encoder all modalities at once and '{channels['one']}' one at a time; "
+            "pretrain them apart"
+        )
     return Needs(
         modalities=max(need.modalities for need in needs.values()),
         subjects=max(need.subjects for need in needs.values()),
         placement=next(iter(placements)),
+        channels=next(iter(channels)),
     )
 
 

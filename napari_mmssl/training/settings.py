@@ -160,6 +160,11 @@ class FinetuneSettings(EncoderRunSettings):
         description="How modalities enter: as channels of a converted (replicate) or new stem, through an adapter to "
         "one channel, or each encoded alone and fused (mean, gated)",
     )
+    decoder: Literal["carried", "new"] = Field(
+        "carried",
+        title="Decoder",
+        description="Of segmentations: carried over from a recipe that learned a U-Net decoder, or new",
+    )
     freeze: Literal["none", "stem", "half", "encoder"] = Field(
         "none", title="Freeze", description="Part of the encoder that keeps its weights; half: its finer levels"
     )

@@ -1,6 +1,7 @@
 """The card beside weights: what whoever loads them must know; no torch here."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,8 @@ def read_card(path: Path) -> dict[str, Any]:
     if version > CARD_FORMAT:
         raise CheckpointError(f"'{file}' was written by a newer napari-mmssl (format {version}); update to load it")
     return dict(card)
+
+
+def channels_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modality of each channel of a card's encoder; empty if it takes one, whichever modality that is."""
+    return tuple(card["modalities"]) if card.get("in_channels", 1) > 1 else ()

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from napari_mmssl.atomic import replacing
 from napari_mmssl.errors import CheckpointError, WriteError
-from napari_mmssl.training.weights_cards import weights_folder
+from napari_mmssl.networks.transfer import Pretrained
+from napari_mmssl.training.weights_cards import channels_of, read_card, weights_folder
 
 
 def write_weights(folder: Path, name: str, module: nn.Module) -> None:
@@ -49,3 +50,16 @@ def read_weights(path: Path, name: str) -> dict[str, Tensor]:
         return dict(load_file(str(file)))
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"'{file}' is damaged or no safetensors file: {error}") from error
+
+
+def read_pretrained(path: Path) -> Pretrained:
+    """Return what the pretraining in ``path`` (a run folder or a weights folder) leaves to others.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no encoder, or a file is damaged.
+    """
+    folder = weights_folder(path)
+    decoder = read_weights(folder, "decoder") if (folder / "decoder.safetensors").is_file() else None
+    return Pretrained(read_weights(folder, "encoder"), channels_of(read_card(folder)), decoder)

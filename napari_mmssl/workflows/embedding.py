@@ -14,7 +14,7 @@ from napari_mmssl.cohorts.prepare import prepare_cohort
 from napari_mmssl.errors import CheckpointError, ConfigError
 from napari_mmssl.tasks.case_task import covering_patch
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_cards import channels_of, read_card
 from napari_mmssl.workflows.configure import pretrain_settings
 from napari_mmssl.workflows.running import set_threads
 
@@ -89,7 +89,7 @@ def embed(
     set_threads()
     where = choose_device(device)
     prepared = prepare_cohort(cases, source.spacing_mm, with_label=False, progress=progress)
-    encoder = frozen_encoder({"encoder": source.encoder}, source.read(), where)
+    encoder = frozen_encoder(source.encoder, source.channels(), source.read(), where)
     modalities, patch = tuple(sorted(cohort.modalities)), covering_patch(prepared)
     features = np.stack([case_features(encoder, case, modalities, patch, where) for case in prepared])
     points, explained = plane(without_modality(features))
@@ -142,9 +142,10 @@ def plane(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Source:
-    """An encoder: how it is built, the spacing it knows, its tensors, and the step they are from."""
+    """An encoder: how it is built, the modalities of its stem, its spacing and tensors, and the step they are from."""
 
     encoder: dict[str, Any]
+    channels: Callable[[], tuple[str, ...]]
     spacing_mm: tuple[float, float, float]
     read: Callable[[], "dict[str, Tensor]"]
     step: int | None
@@ -164,7 +165,7 @@ def _source(path: Path) -> _Source:
         return read_weights(path, "encoder")
 
     z, y, x = card["spacing_mm"]
-    return _Source(card["encoder"], (z, y, x), read, None)
+    return _Source(card["encoder"], lambda: channels_of(card), (z, y, x), read, None)
 
 
 def _at_work(path: Path, checkpoint: Path) -> _Source:
@@ -184,5 +185,10 @@ def _at_work(path: Path, checkpoint: Path) -> _Source:
             raise CheckpointError(f"'{checkpoint}' cannot be read: {error}") from error
         return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
 
+    def channels() -> tuple[str, ...]:
+        from napari_mmssl.training.pretraining import stem_channels
+
+        return stem_channels(settings)
+
     step = int(RunFolder.open(path).status().get("step", 0))
-    return _Source(settings.encoder.model_dump(), settings.data.spacing_mm, read, step)
+    return _Source(settings.encoder.model_dump(), channels, settings.data.spacing_mm, read, step)

@@ -110,13 +110,13 @@ def make_trainee(
     """Return what is trained, what its task found in the cohort, and the reason for that in words."""
     from napari_mmssl.training.fine_tuning import FineTuning
     from napari_mmssl.training.template_files import read_shelf
-    from napari_mmssl.training.weights_files import read_weights
+    from napari_mmssl.training.weights_files import read_pretrained
 
     kind, weights = tasks.get(settings.task.name), Path(settings.weights)
     from_scratch = settings.weights == "none"
     values = {one.id: set(np.unique(one.label).tolist()) for one in [*train, *validation] if one.label is not None}
     facts, reason = kind.fit(settings.task, material.cohort, material.train, values)
-    pretrained = None if from_scratch else read_weights(weights, "encoder")
+    pretrained = None if from_scratch else read_pretrained(weights)
     clinical = {case.id: case.clinical for case in (*material.train, *material.validation)}
     shelf = None if from_scratch else read_shelf(weights)
     task = kind(settings.task, facts)

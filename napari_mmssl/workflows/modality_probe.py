@@ -13,7 +13,7 @@ from napari_mmssl.randomness import counted_rng
 if TYPE_CHECKING:
     import torch
 
-    from napari_mmssl.networks.encoders import Encoder
+    from napari_mmssl.inference.features import FrozenEncoder
 
 Shape = tuple[int, int, int]
 
@@ -24,7 +24,7 @@ _PENALTY = 1e-3
 
 
 def probe_modalities(
-    encoder: "Encoder",
+    encoder: "FrozenEncoder",
     train: Sequence[PreparedCase],
     test: Sequence[PreparedCase],
     modalities: tuple[str, ...],
@@ -42,7 +42,7 @@ def probe_modalities(
     Parameters
     ----------
     encoder
-        Frozen, of one channel.
+        Of a pretraining, or of random weights.
     train, test
         People to fit to and to measure on.
     modalities
@@ -76,7 +76,7 @@ def probe_modalities(
 
 
 def _places(
-    encoder: "Encoder",
+    encoder: "FrozenEncoder",
     case: PreparedCase,
     modalities: tuple[str, ...],
     patch: Shape,
@@ -86,18 +86,16 @@ def _places(
     purpose: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return features ``(n, F)`` of equal places in each modality of ``case``, and which one it is ``(n,)``."""
-    import torch
     from torch.nn.functional import adaptive_avg_pool3d
 
     from napari_mmssl.inference.case_prediction import whole_case
 
     batch = whole_case(case, modalities, patch).to(device)
-    there = batch.channels(0)
-    with torch.no_grad():
-        deepest = encoder(batch.volumes[0, there].unsqueeze(1))[-1].float()
+    known = encoder.known(batch)
+    deepest = encoder.alone(batch)[-1].float()
     d, h, w = deepest.shape[2:]
     body = adaptive_avg_pool3d(batch.foreground.unsqueeze(1).float(), (d, h, w)).flatten().cpu().numpy()
     inside = np.flatnonzero(body >= min(0.5, body.max()))  # A body may fill half of no cell.
     chosen = counted_rng(seed, number, purpose=purpose).permutation(inside)[:_PLACES]
     rows = deepest.flatten(2).double().cpu().numpy()[:, :, chosen]  # K, F, n
-    return rows.transpose(0, 2, 1).reshape(-1, rows.shape[1]), np.repeat(there, len(chosen))
+    return rows.transpose(0, 2, 1).reshape(-1, rows.shape[1]), np.repeat(known, len(chosen))

@@ -19,7 +19,7 @@ from napari_mmssl.tasks import Task, tasks
 from napari_mmssl.tasks.case_task import covering_patch
 from napari_mmssl.tasks.segmentation import Segmentation
 from napari_mmssl.training.settings import DataSettings
-from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_cards import channels_of, read_card
 from napari_mmssl.workflows.leaks import SeenBefore
 from napari_mmssl.workflows.material import Material, gather
 from napari_mmssl.workflows.modality_probe import probe_modalities
@@ -28,7 +28,7 @@ from napari_mmssl.workflows.running import set_threads
 if TYPE_CHECKING:
     import torch
 
-    from napari_mmssl.networks.encoders import Encoder
+    from napari_mmssl.inference.features import FrozenEncoder
     from napari_mmssl.sampling.batch import PatchBatch
 
 #: Voxels of each class that a case gives a voxel probe.
@@ -119,7 +119,7 @@ def probe(
 
     found: dict[str, dict[str, Any]] = {}
     for name, tensors in (("pretrained", read_weights(weights, "encoder")), ("random", None)):
-        encoder = frozen_encoder(card, tensors, probing.device, settings.seed)
+        encoder = frozen_encoder(card["encoder"], channels_of(card), tensors, probing.device, settings.seed)
         for probe_name, metrics in _told(encoder, probing, task).items():
             found.setdefault(probe_name, {})[name] = metrics
     return {
@@ -131,7 +131,7 @@ def probe(
     }
 
 
-def _told(encoder: "Encoder", probing: _Probing, task: Task[Any] | None) -> dict[str, Any]:
+def _told(encoder: "FrozenEncoder", probing: _Probing, task: Task[Any] | None) -> dict[str, Any]:
     if task is None:
         how = probing.settings
         people = (probing.train, probing.test, probing.modalities)
@@ -201,7 +201,7 @@ def _leak(weights: Path, cohort: Cohort, held_out: Sequence[Case]) -> list[str]:
     return [f"{len(met)} of the people held out were seen in pretraining, without labels"] if met else []
 
 
-def _of_cases(encoder: "Encoder", probing: _Probing, task: Any) -> dict[str, Any]:
+def _of_cases(encoder: "FrozenEncoder", probing: _Probing, task: Any) -> dict[str, Any]:
     from napari_mmssl.inference.features import case_features
 
     def features(cases: Sequence[PreparedCase]) -> np.ndarray:
@@ -229,7 +229,7 @@ def _of_cases(encoder: "Encoder", probing: _Probing, task: Any) -> dict[str, Any
     return {name: told(probabilities) for name, probabilities in answers.items()}
 
 
-def _of_voxels(encoder: "Encoder", probing: _Probing, task: Segmentation) -> dict[str, Any]:
+def _of_voxels(encoder: "FrozenEncoder", probing: _Probing, task: Segmentation) -> dict[str, Any]:
     from napari_mmssl.inference.features import linear_map
 
     classes = len(task.convention.classes) + 1
@@ -275,13 +275,15 @@ class _Sample:
     truth: np.ndarray
 
 
-def _sample(encoder: "Encoder", probing: _Probing, task: Segmentation, case: PreparedCase, number: int) -> _Sample:
+def _sample(
+    encoder: "FrozenEncoder", probing: _Probing, task: Segmentation, case: PreparedCase, number: int
+) -> _Sample:
     from napari_mmssl.inference.case_prediction import whole_case
-    from napari_mmssl.inference.features import features_at, voxel_pyramid
+    from napari_mmssl.inference.features import features_at
 
     batch = whole_case(case, probing.modalities, probing.patch, task.convention).to(probing.device)
     label, inside = _label(batch), batch.foreground[0].cpu().numpy()
-    pyramid = voxel_pyramid(encoder, batch)
+    pyramid = encoder.together(batch)
     chosen = _some_voxels(label, inside, probing.settings.seed, number)
     return _Sample(label, inside, pyramid, features_at(pyramid, chosen, probing.patch), label[tuple(chosen.T)])
 

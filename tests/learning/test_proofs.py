@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.phantom_mark import NOTE_NAME
 from napari_mmssl.cohorts.prepare import prepare_case
-from napari_mmssl.inference.features import case_features
+from napari_mmssl.inference.features import FrozenEncoder, case_features
 from napari_mmssl.metrics.ranking import concordance
 from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.networks.templates import ModalityTemplates
@@ -200,6 +200,8 @@ def test_what_features_tell_of_a_tumour_adds_to_age_in_ranking_survival(train_on
 def told_linearly(encoder, cases, wanted):
     """Return what a ridge regression on the features of the others says of each fifth of the people."""
     patch, modalities = covering_patch(cases), cases[0].modalities
-    features = [case_features(encoder, case, modalities, patch, torch.device("cpu")).ravel() for case in cases]
+    features = [
+        case_features(FrozenEncoder(encoder), case, modalities, patch, torch.device("cpu")).ravel() for case in cases
+    ]
     model = make_pipeline(StandardScaler(), Ridge(alpha=100.0))
     return cross_val_predict(model, np.stack(features), wanted, cv=5)

@@ -14,8 +14,10 @@ ENTRIES = {entry.name: entry.value for entry in objectives.entries()}
 
 def make(name, shape=(18, 20, 22), encoder="residual_unet"):
     torch.manual_seed(0)
-    encoder = build_encoder(encoder, "tiny", 1)
-    return encoder, ENTRIES[name](ENTRIES[name].settings_class(), encoder, VOCABULARY, shape)
+    settings = ENTRIES[name].settings_class()
+    channels = {"one": 1, "all": len(VOCABULARY)}[ENTRIES[name].needs(settings).channels]
+    encoder = build_encoder(encoder, "tiny", channels)
+    return encoder, ENTRIES[name](settings, encoder, VOCABULARY, shape)
 
 
 def run(name, batch, training=True, encoder="residual_unet"):

@@ -10,7 +10,7 @@ from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.cohorts.prepare import PreparedCase
-from napari_mmssl.inference.features import features_at, linear_map
+from napari_mmssl.inference.features import FrozenEncoder, features_at, linear_map
 from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.volumes.geometry import Geometry
@@ -92,7 +92,7 @@ def test_features_of_one_look_give_modalities_away_no_more_than_chance(rng):
         name = f"case {number}"
         volumes = np.stack([volume, volume])
         cases.append(PreparedCase(name, name, ("t1", "t2"), volumes, body, None, geometry, geometry))
-    encoder = build_encoder("residual_unet", "tiny", 1)
+    encoder = FrozenEncoder(build_encoder("residual_unet", "tiny", 1))
 
     found = probe_modalities(
         encoder, cases[:4], cases[4:], ("t1", "t2"), shape, torch.device("cpu"), neighbours=5, seed=0
