@@ -52,7 +52,7 @@ def test_labels_survive_the_way_to_the_network_and_back(tmp_path, orientation, s
     # Arrays here run (z, y, x), those of the file (x, y, z).
     np.testing.assert_allclose(back.geometry.affine, case.modalities["t1"].geometry.affine)
     for value in VALUES:
-        assert dice(back.array == value, label.T == value) > 0.9
+        assert dice(back.array == value, value == label.T) > 0.9
     for radius in range(len(RADII_MM)):
         inside = VALUES[radius:]
         assert dice(np.isin(back.array, inside), np.isin(label.T, inside)) > 0.98
