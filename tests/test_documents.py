@@ -27,6 +27,21 @@ def test_files_of_the_package_that_are_named_exist(document):
         assert (ROOT / target).exists(), target
 
 
+def test_what_the_page_of_components_names_exists():
+    page = (ROOT / "docs" / "reference" / "components.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "`" in line]
+    assert len(rows) > 40
+    for row in rows:
+        folder = ROOT / "tests"
+        for named in re.findall(r"`([\w/.-]+)`", row):
+            target = ROOT / named if named.startswith("tests/") else folder / named
+            if named.startswith("test"):
+                assert target.exists(), f"{named}: {row}"
+                folder = target.parent
+            elif "/" in named:
+                assert (ROOT / "napari_mmssl" / named).exists(), f"{named}: {row}"
+
+
 def test_the_run_folder_page_names_every_state_and_order():
     rows = re.findall(r"^\| `(\w+)` \|", RUN_FOLDER, re.MULTILINE)
     assert set(get_args(run_folder.State)) <= set(rows)
