@@ -312,8 +312,8 @@ def _reader(path: Path) -> tuple[ModuleType, Path]:
         raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
     if path.is_dir():
         return _dicom_reader(path)
-    names = {".nrrd": "nrrd_files", ".nhdr": "nrrd_files", ".mha": "meta_files", ".mhd": "meta_files"}
-    return importlib.import_module(f"napari_mmssl.volumes.{names.get(suffix or '', 'nifti_files')}"), path
+    name = "text_headers" if suffix in (".nrrd", ".nhdr", ".mha", ".mhd") else "nifti_files"
+    return importlib.import_module(f"napari_mmssl.volumes.{name}"), path
 
 
 def _dicom_reader(path: Path) -> tuple[ModuleType, Path]:

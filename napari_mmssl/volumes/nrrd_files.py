@@ -10,15 +10,7 @@ import numpy as np
 
 from napari_mmssl.errors import ReadError
 from napari_mmssl.volumes.geometry import Affine, from_nifti, lps_to_ras
-from napari_mmssl.volumes.header import (
-    PLACE_UNKNOWN,
-    Header,
-    NotAVolumeError,
-    check_channel,
-    grid_of,
-    native,
-    reading,
-)
+from napari_mmssl.volumes.header import PLACE_UNKNOWN, Header, NotAVolumeError, grid_of
 from napari_mmssl.volumes.label_classes import colour
 from napari_mmssl.volumes.raw_voxels import Packing, RawVoxels
 from napari_mmssl.volumes.volume import LabelClass
@@ -55,37 +47,16 @@ _MOST_LINES = 10_000
 _LONGEST_LINE = 1 << 16
 
 
-def read_header(path: Path) -> Header:
-    """Read the header of an NRRD file and make sure that the file can hold what it says.
+def parse(path: Path) -> tuple[Header, RawVoxels]:
+    """Return what the header of an NRRD file says, and where its voxels lie.
 
     Raises
     ------
     ReadError
-        If it is no such file, holds several values per voxel, has five axes, is cut short or spread over many files.
+        If it is no such file, holds several values per voxel, has five axes or is spread over many files.
     GeometryError
         If the grid is impossible.
     """
-    with reading(path):
-        header, voxels = _parse(path)
-        voxels.check_length()
-        return header
-
-
-def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
-    """Read one volume ``(z, y, x)`` and the header.
-
-    Raises
-    ------
-    ReadError
-        As :func:`read_header`, and if ``channel`` is not in the file or must be chosen.
-    """
-    with reading(path):
-        header, voxels = _parse(path)
-        check_channel(header, channel)
-        return header, native(voxels.read(channel).reshape(header.geometry.shape))
-
-
-def _parse(path: Path) -> tuple[Header, RawVoxels]:
     fields, end = _fields(path)
     for name in ("type", "dimension", "sizes", "encoding"):
         if not fields.get(name):
