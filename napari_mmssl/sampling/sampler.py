@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.randomness import counted_rng, counted_seed
+from napari_mmssl.sampling.augmentation import Augmentation, changed_looks, cut_turned, draw_turn
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.tasks.conventions import LabelConvention
 from napari_mmssl.volumes.foreground import bounding_box
@@ -19,25 +20,6 @@ Placement = Literal["random", "whole"]
 Shape = tuple[int, int, int]
 #: Corners tried for a crop inside the body; the fullest is taken.
 _TRIES = 6
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Chance changes of a patch; the defaults change nothing.
-
-    Parameters
-    ----------
-    flip
-        Probability of mirroring left and right.
-    intensity
-        Largest relative gain and shift, drawn for each channel.
-    drop_modality
-        Probability of withholding each modality; one always stays.
-    """
-
-    flip: float = 0.0
-    intensity: float = 0.0
-    drop_modality: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,26 +78,36 @@ class PatchSampler(Dataset[PatchBatch]):
     def _sample(self, step: int, n: int) -> "_Sample":
         case = self.cases[self._case_index(step * self.batch_size + n)]
         rng = counted_rng(self.seed, step, n, purpose=f"patch/{self.purpose}")
-        corner = self._corner(case, rng)
-        volumes, present = self._channels(case, corner)
-        foreground = _crop(case.foreground, corner, self.patch)
+        cut = _Cut(self.patch, self._corner(case, rng), self._turn(case, step, n))
+        volumes, present = self._channels(case, cut)
+        foreground = cut.of(case.foreground)
+        if self.augmentation.appearance:
+            volumes[present] = changed_looks(self._draws(step, n, "looks"), volumes[present], foreground)
         label = None
         if self.convention is not None and case.label is not None:
-            label = self.convention.to_classes(_crop(case.label, corner, self.patch))
-        affine = case.geometry.affine @ _translation(corner)
+            label = self.convention.to_classes(cut.of(case.label))
         sample = _Sample(
             volumes=volumes,
             present=present,
             synthetic=np.isin(self.vocabulary, case.synthetic),
             foreground=foreground,
             label=label,
-            affine=affine,
+            affine=case.geometry.affine @ cut.index,
             body_box_mm=_body_box(case),
             subject=case.subject,
             case=case.id,
             seed=counted_seed(self.seed, step, n, purpose=f"objective/{self.purpose}"),
         )
         return _augmented(sample, self.augmentation, rng)
+
+    def _turn(self, case: PreparedCase, step: int, n: int) -> np.ndarray | None:
+        if not self.augmentation.spatial:
+            return None
+        return draw_turn(self._draws(step, n, "turn"), case.geometry.spacing_mm)
+
+    def _draws(self, step: int, n: int, what: str) -> np.random.Generator:
+        """Return chance of its own: what is drawn for one change leaves the others as they are."""
+        return counted_rng(self.seed, step, n, purpose=f"{what}/{self.purpose}")
 
     def _case_index(self, count: int) -> int:
         """Go through all cases once an epoch, in an order drawn for each epoch."""
@@ -138,14 +130,40 @@ class PatchSampler(Dataset[PatchBatch]):
         fullness = [_crop(case.foreground, corner, self.patch).mean() for corner in corners]
         return _inside(corners[int(np.argmax(fullness))], shape, patch)
 
-    def _channels(self, case: PreparedCase, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _channels(self, case: PreparedCase, cut: "_Cut") -> tuple[np.ndarray, np.ndarray]:
         volumes = np.zeros((len(self.vocabulary), *self.patch), dtype=np.float32)
         present = np.zeros(len(self.vocabulary), dtype=bool)
         for channel, name in enumerate(self.vocabulary):
             if name in case.modalities:
-                volumes[channel] = _crop(case.volumes[case.modalities.index(name)], corner, self.patch)
+                volumes[channel] = cut.of(case.volumes[case.modalities.index(name)], linear=True)
                 present[channel] = True
         return volumes, present
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """Where a patch lies in its volume: from a corner on, or turned and scaled about its middle."""
+
+    patch: Shape
+    corner: np.ndarray
+    turn: np.ndarray | None
+
+    @property
+    def index(self) -> np.ndarray:
+        """From indices of the patch to indices of the volume ``(4, 4)``."""
+        matrix = np.eye(4)
+        matrix[:3, 3] = self.corner
+        if self.turn is not None:
+            middle = (np.array(self.patch) - 1) / 2
+            matrix[:3, :3] = self.turn
+            matrix[:3, 3] += middle - self.turn @ middle
+        return matrix
+
+    def of(self, array: np.ndarray, *, linear: bool = False) -> np.ndarray:
+        """Return the patch of ``array`` ``(D, H, W)``; where it is turned, interpolated or of the nearest voxel."""
+        if self.turn is None:
+            return _crop(array, self.corner, self.patch)
+        return cut_turned(array, self.index, self.patch, linear=linear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +202,6 @@ def _crop(array: np.ndarray, corner: np.ndarray, patch: Shape) -> np.ndarray:
         target = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))
         cut[target] = array[source]
     return cut
-
-
-def _translation(corner: np.ndarray) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, 3] = corner
-    return matrix
 
 
 def _body_box(case: PreparedCase) -> np.ndarray:

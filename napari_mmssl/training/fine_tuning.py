@@ -21,8 +21,9 @@ from napari_mmssl.networks.template_shelf import TemplateShelf
 from napari_mmssl.networks.transfer import Pretrained, TensorReport, transfer_decoder, transfer_encoder
 from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
+from napari_mmssl.sampling.augmentation import Augmentation
 from napari_mmssl.sampling.batch import PatchBatch
-from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
+from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks import Answer, Clinical, Task
 from napari_mmssl.tasks.segmentation import Segmentation
 from napari_mmssl.training.freezing import frozen_parameters
@@ -105,7 +106,13 @@ class FineTuning(Trainee):
             settings.optimisation.steps,
             settings.seed,
             placement=sampling.placement,
-            augmentation=Augmentation(flip=0.5, intensity=0.1, drop_modality=settings.task.drop_modality),
+            augmentation=Augmentation(
+                flip=0.5,
+                intensity=0.1,
+                drop_modality=settings.task.drop_modality,
+                spatial=settings.augmentation == "full",
+                appearance=settings.augmentation == "full",
+            ),
             convention=sampling.convention,
             label_share=sampling.label_share,
         )

@@ -16,7 +16,7 @@ from napari_mmssl.objectives import Features, Needs, Objective, Views, objective
 from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
-from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
+from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.training.settings import PretrainSettings, ScheduleSettings
 from napari_mmssl.training.trainee import StepResult, Trainee
 from napari_mmssl.training.weights_cards import write_card
@@ -98,7 +98,6 @@ class Pretraining(Trainee):
             settings.optimisation.steps,
             settings.seed,
             placement=needs.placement,
-            augmentation=Augmentation(),
         )
         _check_batches(self.batches, needs)
         self.smallest_part = needs.subjects

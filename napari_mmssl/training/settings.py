@@ -160,6 +160,11 @@ class FinetuneSettings(EncoderRunSettings):
         description="How modalities enter: as channels of a converted (replicate) or new stem, through an adapter to "
         "one channel, or each encoded alone and fused (mean, gated)",
     )
+    augmentation: Literal["light", "full"] = Field(
+        "light",
+        title="Augmentation",
+        description="light: mirrored, other gains; full: also turned, scaled, noisy, smoother, of other contrast",
+    )
     decoder: Literal["carried", "new"] = Field(
         "carried",
         title="Decoder",

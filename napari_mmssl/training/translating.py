@@ -15,8 +15,9 @@ from napari_mmssl.metrics.image_similarity import psnr, ssim
 from napari_mmssl.networks.generators import Generator, PatchDiscriminator, generator_name
 from napari_mmssl.pictures import Picture, PictureItem
 from napari_mmssl.randomness import counted_seed
+from napari_mmssl.sampling.augmentation import Augmentation
 from napari_mmssl.sampling.batch import PatchBatch
-from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
+from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.synthesis.quality import DATA_RANGE, Reference
 from napari_mmssl.training.synthesis_settings import SynthesisSettings
 from napari_mmssl.training.trainee import Player, Trainee

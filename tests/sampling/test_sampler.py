@@ -4,7 +4,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from napari_mmssl.cohorts.prepare import PreparedCase
-from napari_mmssl.sampling.sampler import Augmentation, PatchSampler
+from napari_mmssl.sampling.augmentation import Augmentation
+from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks.conventions import LESION
 from napari_mmssl.volumes.geometry import Geometry
 
@@ -45,6 +46,45 @@ def test_patch_to_world_tells_where_every_voxel_came_from(flip):
         affine = batch.patch_to_world[sample].numpy()
         world = index @ affine[:3, :3].T + affine[:3, 3]
         np.testing.assert_allclose(np.moveaxis(world, -1, 0), batch.volumes[sample].numpy(), atol=1e-3)
+
+
+def test_a_turned_patch_tells_where_every_voxel_came_from_and_its_labels_lie_on_it():
+    turning = sampler(augmentation=Augmentation(flip=0.5, spatial=True), convention=LESION, cases=[prepared_case("a")])
+    case, turned = turning.cases[0], 0
+    for step in range(12):
+        batch = turning[step]
+        for sample in range(len(batch)):
+            index = np.stack(np.indices(batch.volumes.shape[2:]), axis=-1)
+            affine = batch.patch_to_world[sample].numpy()
+            world = index @ affine[:3, :3].T + affine[:3, 3]
+            place = case.geometry.world_to_index(world)
+            within = ((place > 0.01) & (place < np.array(case.foreground.shape) - 1.01)).all(axis=-1)
+            np.testing.assert_allclose(
+                world[within], np.moveaxis(batch.volumes[sample].numpy(), 0, -1)[within], atol=2e-2
+            )
+            nearest = tuple(np.moveaxis(np.floor(place[within] + 0.5).astype(int), -1, 0))
+            same = (case.label[nearest] > 0) == (batch.label[sample].numpy()[within] > 0)
+            assert same.mean() > 0.98  # but where a voxel lies on the border between two
+            steps = np.linalg.norm(np.linalg.inv(case.geometry.affine[:3, :3]) @ affine[:3, :3], axis=0)
+            turned += not np.allclose(steps, 1)
+    assert 2 < turned < 22
+
+
+def test_looks_change_and_the_place_does_not():
+    """A person without t1 stays so, and what is outside the body stays 0."""
+    changing = sampler(augmentation=Augmentation(appearance=True), cases=[prepared_case("c", ("flair", "t2"))])
+    plain, changed = sampler(cases=changing.cases), 0
+    for step in range(12):
+        one, other = changing[step], plain[step]
+        assert torch.equal(one.patch_to_world, other.patch_to_world)
+        assert torch.equal(one.foreground, other.foreground)
+        assert not one.volumes[:, 1].any()
+        outside = ~one.foreground[:, None].expand_as(one.volumes)
+        if not torch.equal(one.volumes, other.volumes):
+            changed += 1
+            altered = [not torch.equal(a, b) for a, b in zip(one.volumes, other.volumes, strict=True)]
+            assert all(not one.volumes[n][outside[n]].any() for n in np.flatnonzero(altered))
+    assert changed > 6
 
 
 def test_a_batch_depends_on_its_number_alone():
