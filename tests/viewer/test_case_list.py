@@ -9,10 +9,10 @@ from napari_mmssl.cohorts.checks import check_cohort
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.splits import split_subjects
 from napari_mmssl.training.run_folder import RunFolder
-from napari_mmssl.viewer.cases.case_groups import groups_of
 from napari_mmssl.viewer.cases.case_list import COMPLETE, WITH_FINDINGS, CaseList
 from napari_mmssl.viewer.cases.widget import CasesWidget
 from napari_mmssl.viewer.layers.windows import ct_window, looks_like_ct, percentile_window
+from napari_mmssl.viewer.runs.split_groups import groups_of
 
 
 @pytest.fixture

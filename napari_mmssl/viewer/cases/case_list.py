@@ -90,6 +90,8 @@ class CaseList(QTableView):
         self._words.setClearButtonEnabled(True)
         self._words.textChanged.connect(self._refilter)
         self._choice = panel.part(QComboBox(), "filter_choice", "Show only some of the cases")
+        # The longest choice is read without opening the list.
+        self._choice.setMinimumContentsLength(12)
         self._choice.addItems([ALL, WITH_LABEL, WITHOUT_LABEL, WITH_FINDINGS, COMPLETE, *GROUPS])
         self._choice.currentTextChanged.connect(self._refilter)
 

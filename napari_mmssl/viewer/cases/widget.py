@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QFileDialog
 from napari_mmssl.cohorts.case import Case, Cohort, Finding
 from napari_mmssl.cohorts.manifest_file import unsorted_rows
 from napari_mmssl.cohorts.trees import files_below
-from napari_mmssl.viewer.cases.case_groups import groups_of
 from napari_mmssl.viewer.cases.case_list import CaseList
 from napari_mmssl.viewer.cases.pairing import PairingDialog, RowsFor
 from napari_mmssl.viewer.cases.read_ahead import ReadAhead
@@ -20,6 +19,7 @@ from napari_mmssl.viewer.cases.voxel_checks import VoxelChecks
 from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.reading import Opened
+from napari_mmssl.viewer.runs.split_groups import groups_of
 from napari_mmssl.viewer.workspace import open_dock
 from napari_mmssl.workflows.manifest import manifest_rows
 

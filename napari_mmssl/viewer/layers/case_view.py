@@ -67,9 +67,9 @@ class CaseView:
         return layer
 
     def go_to_labels(self, layer: Labels) -> None:
-        """Show the slices with most labels of ``layer``; nothing happens if it has none."""
+        """Show the slices with most labels of ``layer``; nothing happens if it has none, or some are in view."""
         centre = centre_of_labels(layer.as_layer_data_tuple())
-        if centre is not None:
+        if centre is not None and not self._in_view(layer):
             self._go_to(centre)
 
     def remove_roles(self, roles: Iterable[str]) -> None:
@@ -196,10 +196,13 @@ class CaseView:
         layers = [layer for layer in layers if layer in self._viewer.layers]
         if not layers:
             return
+        active = self._viewer.layers.selection.active
         # napari 0.9.2 repaints while it removes a selected layer, with Mesa's OpenGL into freed memory.
         self._viewer.layers.selection.clear()
         for layer in layers:
             self._viewer.layers.remove(layer)
+        if active in self._viewer.layers:
+            self._viewer.layers.selection.active = active
 
     def _of_role(self, role: str) -> list[Layer]:
         return [layer for layer, origin in self.ours() if origin.role == role]
@@ -216,14 +219,23 @@ class CaseView:
         first = next((layer for layer in shown if isinstance(layer, Image)), shown[0])
         self._go_to(opened.centre or first.extent.world[:, -3:].mean(axis=0))
 
+    def _in_view(self, layer: Labels) -> bool:
+        """Whether the slice that is shown holds labels of ``layer``."""
+        axis = self._viewer.dims.order[0]
+        if self._viewer.dims.ndim != layer.ndim or self._viewer.dims.ndisplay != 2:
+            return False
+        index = round(float(layer.world_to_data(self._viewer.dims.point)[axis]))
+        return 0 <= index < layer.data.shape[axis] and bool(layer.data.take(index, axis).any())
+
     def _go_to(self, point: Sequence[float]) -> None:
         first = self._viewer.dims.ndim - 3
         self._viewer.dims.set_point(range(first, first + 3), point)
 
 
 def name_in_cell(layer: Layer) -> None:
-    """Show the name of ``layer`` in its cell of the grid, small enough to leave the orientation letter free."""
+    """Show the name of ``layer`` below, in its cell of the grid, where no orientation letter stands."""
     layer.name_overlay.font_size = 8
+    layer.name_overlay.position = "bottom_left"
     layer.name_overlay.visible = True
 
 

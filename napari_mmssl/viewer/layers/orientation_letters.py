@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _POSITIONS = {"top": "top_center", "bottom": "bottom_center", "left": "middle_left", "right": "middle_right"}
 _FONT_SIZE = 14
+#: Shown in every cell of a grid, one for each axis; the names of layers stand where the others would be.
+_IN_CELLS = ("top", "left")
 
 
 class OrientationLetters:
@@ -32,6 +34,7 @@ class OrientationLetters:
 
     def __init__(self, viewer: "ViewerModel") -> None:
         self._dims, self._camera, self._layers = viewer.dims, viewer.scene.camera, viewer.layers
+        self._grid = viewer.canvas.grid
         self.overlays: dict[str, Any] = {}
         for edge, position in _POSITIONS.items():
             overlay = TextOverlay(position=position, gridded=True, font_size=_FONT_SIZE)
@@ -40,6 +43,7 @@ class OrientationLetters:
         for event in (viewer.dims.events.order, viewer.dims.events.ndisplay, viewer.dims.events.ndim):
             event.connect(self.refresh)
         viewer.scene.camera.events.orientation.connect(self.refresh)
+        self._grid.events.enabled.connect(self.refresh)
         viewer.layers.events.inserted.connect(self.refresh)
         viewer.layers.events.removed.connect(self.refresh)
         self.refresh()
@@ -55,8 +59,8 @@ class OrientationLetters:
             vertical, horizontal = (str(sense) for sense in self._camera.orientation2d)
             for edge, letter in edge_letters(order[1:], vertical, horizontal).items():
                 self.overlays[edge].text = letter
-        for overlay in self.overlays.values():
-            overlay.visible = shown
+        for edge, overlay in self.overlays.items():
+            overlay.visible = shown and (edge in _IN_CELLS or not self._grid.enabled)
 
     def _keep_unmirrored(self, order: tuple[int, ...]) -> None:
         _, vertical, horizontal = (str(sense) for sense in self._camera.orientation)

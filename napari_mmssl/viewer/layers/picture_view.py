@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_mmssl.pictures import Picture, PictureItem
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, image_layer, labels_layer
-from napari_mmssl.viewer.layers.placing import AXIS_LABELS, UNITS, display_place
+from napari_mmssl.viewer.layers.placing import AXIS_LABELS, UNITS, contrast_limits, display_place
 from napari_mmssl.viewer.layers.stage import Stage
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.volumes.geometry import Geometry, to_canonical
@@ -16,6 +16,8 @@ ROLE = "picture "
 #: Of Okabe and Ito's colours: what is shown on top, one after the other.
 _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442")
 _POINT_MM, _LINE_MM = 4.0, 0.8
+#: Shown in the grey of the target, so that a person can compare them.
+_LIKE_TARGET = ("masked", "filled", "distorted", "reconstruction", "restored")
 
 
 def picture_layers(picture: Picture) -> list[LayerTuple]:
@@ -53,10 +55,17 @@ def picture_cells(picture: Picture) -> list[list[LayerTuple]]:
 
 def picture_words(picture: Picture) -> str:
     """Return what a person sees, one line an item."""
-    seen = [f"{item.name}: {item.shows}" for item in picture.items]
+    seen = [f"{_plain(item.name)}: {item.shows}" for item in picture.items]
     if "matched_share" in picture.details:
         seen.append(f"{picture.details['matched_share']:.0%} of the tokens have a match")
-    return f"'{picture.case}', {picture.name.replace('_', ' ')}, step {picture.step}\n" + "\n".join(seen)
+    if "shown" in picture.details:
+        seen.append(f"the network was shown {', '.join(picture.details['shown'])}")
+    return f"'{picture.case}', {_plain(picture.name)}, step {picture.step}\n" + "\n".join(seen)
+
+
+def _plain(name: str) -> str:
+    """Return the name of an item as it is written for a person."""
+    return name.replace("_", " ").replace("/", ", ")
 
 
 def _of_an_image(item: PictureItem, images: Sequence[PictureItem]) -> bool:
@@ -67,14 +76,25 @@ def _image(picture: Picture, item: PictureItem, under: str = "") -> LayerTuple:
     # Pictures are kept in half precision, which OpenGL textures of napari do not take.
     array = item.array.astype(np.float32, copy=False)
     role = f"{ROLE}{item.name}{f' under {under}' if under else ''}"
-    name = f"{under} on {item.name}" if under else item.name
+    name = _plain(f"{under} on {item.name}" if under else item.name)
     data, state, kind = image_layer(Volume(array, _geometry(item)), name, case=picture.case, role=role)
+    yardstick = _yardstick(picture, item)
+    if yardstick is not None:
+        state = state | {"contrast_limits": contrast_limits(yardstick.array.astype(np.float32, copy=False))}
     return data, state | {"interpolation2d": "nearest"}, kind
+
+
+def _yardstick(picture: Picture, item: PictureItem) -> PictureItem | None:
+    """Return the image whose grey an answer is held against: ``target``, or ``first`` for ``first_inpainted``."""
+    images = {one.name: one for one in picture.items if one.kind == "image"}
+    if "target" in images and item.name in _LIKE_TARGET:
+        return images["target"]
+    return images.get(item.name.partition("_")[0])
 
 
 def _labels(picture: Picture, item: PictureItem) -> LayerTuple:
     label_map = LabelMap(item.array.astype(np.uint8), _geometry(item))
-    return labels_layer(label_map, item.name, case=picture.case, role=f"{ROLE}{item.name}")
+    return labels_layer(label_map, _plain(item.name), case=picture.case, role=f"{ROLE}{item.name}")
 
 
 def _overlay(

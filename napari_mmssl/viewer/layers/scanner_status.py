@@ -42,7 +42,7 @@ def _reworded(event: Any) -> None:
         return
     words = position_words(position.tolist())
     if isinstance(status, dict) and status.get("coords"):
-        value = status.get("value", "")
-        viewer.status = {**status, "coords": words, "coordinates": f"{words}: {value}"}
+        value = status.get("value")
+        viewer.status = {**status, "coords": words, "coordinates": f"{words}: {value}" if value else words}
     elif isinstance(status, str) and _SIGN in status and not viewer.canvas.grid.enabled:
         viewer.status = f"{words}{_SIGN}{status.partition(_SIGN)[2]}"

@@ -1,6 +1,7 @@
 """What all our dock widgets are made of: a column in a scroll area, named and explained parts, work in a thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from napari.utils.notifications import show_info
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -111,6 +113,29 @@ class Panel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.column.addLayout(form)
         return form
+
+    @contextmanager
+    def group(self) -> Iterator[QWidget]:
+        """Draw what follows into a widget of its own, which is shown and hidden as a whole."""
+        outer, group = self.column, QWidget()
+        outer.addWidget(group, 1)
+        self.column = QVBoxLayout(group)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        try:
+            yield group
+        finally:
+            self.column = outer
+
+    def told(self, name: str, nothing: str, tip: str) -> QLineEdit:
+        """Return a field that tells what was chosen by other means, and ``nothing`` until something was."""
+        field: QLineEdit = self.part(QLineEdit(), name, tip)
+        field.setReadOnly(True)
+        field.setPlaceholderText(nothing)
+        return field
+
+    def case_field(self) -> QLineEdit:
+        """Return the field that tells which case is open."""
+        return self.told("case", "open a case in Cases", "The case that is open; chosen in the Cases widget")
 
     def row(self, *widgets: QWidget, wide: QWidget | None = None) -> None:
         """Add ``widgets`` to the column, side by side; ``wide`` takes the room that is left, else all share it."""

@@ -13,11 +13,11 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import RunFailed
-from napari_mmssl.viewer.cases.case_groups import groups_of
 from napari_mmssl.viewer.parts.panel import Panel, beside
 from napari_mmssl.viewer.parts.theming import text_colour
 from napari_mmssl.viewer.pretext.map_values import CohortMap
 from napari_mmssl.viewer.runs.monitor import Launch, last_words
+from napari_mmssl.viewer.runs.split_groups import groups_of
 from napari_mmssl.workflows.launch import Job
 
 _HEIGHT, _SIZE, _SIZE_IN_HAND = 230, 10, 16

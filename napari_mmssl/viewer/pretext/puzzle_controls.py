@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QSlider
+from qtpy.QtWidgets import QCheckBox, QLabel, QSlider
 
 from napari_mmssl.ops.permutations import as_matrix
 from napari_mmssl.ops.sinkhorn import soft_permutation
@@ -61,6 +61,9 @@ class PuzzleControls:
 
     def show_matrices(self, matrices: Sequence[tuple[str, np.ndarray]]) -> None:
         """Show matrices of something that is no puzzle, such as how alike views are, each on its own scale."""
+        self.clear()
+        self.back.show()
+        self.matrices.setVisible(bool(matrices))
         names = [name.replace("_", " ") for name, _ in matrices[:2]]
         self.matrices.set_titles((*names, *("",) * (2 - len(names)))[:2])
         for which in (0, 1):
@@ -70,8 +73,6 @@ class PuzzleControls:
 
     def clear(self) -> None:
         """Take the puzzle away and show again what was hidden for it."""
-        if self.puzzle is None:
-            return
         self.puzzle = None
         self._stage.clear()
         for which in (0, 1):
@@ -104,16 +105,15 @@ class PuzzleControls:
         self._numbers.setWordWrap(True)
         for slider in (self._temperature, self._rounds):
             slider.valueChanged.connect(self._show_soft)
-        self.back = panel.part(QPushButton("Back to the case"), "back", "Take the puzzle away")
-        self.back.clicked.connect(self.clear)
-        form = panel.form()
-        form.addRow("shuffled → solved", self._solved)
+        self.back = panel.button("Back to the case", "back", "Take away what is shown in the case's place", self.clear)
+        self._solving = panel.form()
+        self._solving.addRow("shuffled → solved", self._solved)
         panel.column.addWidget(self._coloured)
         panel.column.addWidget(self._palette)
         panel.column.addWidget(self.matrices, 1)
-        form = panel.form()
-        form.addRow("temperature", self._temperature)
-        form.addRow("rounds", self._rounds)
+        self._sinkhorn = panel.form()
+        self._sinkhorn.addRow("temperature", self._temperature)
+        self._sinkhorn.addRow("rounds", self._rounds)
         panel.column.addWidget(self._numbers)
         panel.column.addWidget(self.back)
 
@@ -122,12 +122,14 @@ class PuzzleControls:
         return slider
 
     def _enable(self) -> None:
+        """Offer what can be done; what belongs to a puzzle is there while one is on screen."""
         shown = self.puzzle is not None
-        for widget in (self._solved, self._coloured, self.back):
-            widget.setEnabled(shown)
+        for widget in (self._coloured, self._palette, self.matrices, self._numbers, self.back):
+            widget.setVisible(shown)
+        self._solving.setRowVisible(self._solved, shown)
         scored = shown and self.puzzle is not None and "scores" in self.puzzle.items
-        self._temperature.setEnabled(scored)
-        self._rounds.setEnabled(scored)
+        for slider in (self._temperature, self._rounds):
+            self._sinkhorn.setRowVisible(slider, scored)
 
     # -- following ----------------------------------------------------------------------------
 

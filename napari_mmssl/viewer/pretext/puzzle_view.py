@@ -30,6 +30,11 @@ WRONG_ROLE = f"{ROLE}wrong tiles"
 _WRONG = LabelClass(1, "wrong tile", "#ff4040")
 
 
+def is_puzzle(picture: Picture) -> bool:
+    """Whether ``picture`` shows tiles that a network put in their places, whichever objective drew it."""
+    return "perm" in picture.details and {*IMAGES[:3]} <= {item.name for item in picture.items}
+
+
 def unsolved_puzzle(
     prepared: PreparedCase, modalities: Sequence[str], grid: Grid, *, seed: int, mode: Mode, jitter: int
 ) -> Picture:

@@ -13,8 +13,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QLabel,
-    QLineEdit,
-    QPushButton,
     QSpinBox,
     QWidget,
 )
@@ -30,7 +28,7 @@ from napari_mmssl.viewer.parts.panel import Panel, beside
 from napari_mmssl.viewer.places import runs_folder
 from napari_mmssl.viewer.pretext.cohort_map import CohortMapView
 from napari_mmssl.viewer.pretext.puzzle_controls import PuzzleControls
-from napari_mmssl.viewer.pretext.puzzle_view import PuzzleView, unsolved_puzzle
+from napari_mmssl.viewer.pretext.puzzle_view import PuzzleView, is_puzzle, unsolved_puzzle
 from napari_mmssl.viewer.runs.following import run_kind
 from napari_mmssl.viewer.runs.monitor import Launch, last_words
 from napari_mmssl.workflows.launch import Job, start
@@ -48,10 +46,11 @@ class PretextWidget(Panel):
         self._draw_form()
         self._draw_run()
         self._state = self.text("state", "Open a case in Cases, then draw its puzzle.")
-        self.map = CohortMapView(self, launch, self._say)
-        self.column.addWidget(self.map)
         self.controls = PuzzleControls(self)
         self.pictures = PictureView(self)
+        self.map = CohortMapView(self, launch, self._say)
+        self.column.addWidget(self.map)
+        self.column.addStretch(1)
         self.controls.back.clicked.connect(self.pictures.clear)
         self.listen(self.session.case_changed, self._case_changed)
         self.listen(self.session.run_changed, self._run_changed)
@@ -140,9 +139,7 @@ class PretextWidget(Panel):
 
     def _draw_form(self) -> None:
         form = self.form()
-        self._case = self.part(QLineEdit(), "case", "The case that is open; chosen in the Cases widget")
-        self._case.setReadOnly(True)
-        self._case.setPlaceholderText("open a case in Cases")
+        self._case = self.case_field()
         form.addRow("case", self._case)
         # A widget, since a bare layout does not tell the form when boxes are added to it.
         boxes = QWidget()
@@ -154,7 +151,7 @@ class PretextWidget(Panel):
         for spin in self._grid:
             spin.setRange(1, 8)
             spin.setValue(3)
-        form.addRow("tiles z y x", beside(*self._grid))
+        form.addRow("tiles", beside(*self._grid))
         self._mode = self.part(
             QComboBox(), "mode", "mixed: any modality at each tile; single: one throughout; pair: two of them"
         )
@@ -166,22 +163,19 @@ class PretextWidget(Panel):
         self._seed.setRange(0, 2**31 - 1)
         form.addRow("mode", self._mode)
         form.addRow("gap", beside(self._gap, QLabel("seed"), self._seed))
-        self._draw_button = self.part(QPushButton("Draw puzzle"), "draw_puzzle", "Cut and shuffle the case in hand")
-        self._draw_button.clicked.connect(self.draw_puzzle)
+        self._draw_button = self.button(
+            "Draw puzzle", "draw_puzzle", "Cut and shuffle the case in hand", self.draw_puzzle
+        )
         self.column.addWidget(self._draw_button)
 
     def _draw_run(self) -> None:
         form = self.form()
-        self._run_name = self.part(QLineEdit(), "run", "Run folder of a pretraining")
-        self._run_name.setReadOnly(True)
-        self._run_name.setPlaceholderText("no run chosen")
-        choose = self.part(QPushButton("..."), "choose_run", "Choose the run folder of a pretraining")
-        choose.clicked.connect(self._ask_run)
+        self._run_name = self.told("run", "no run chosen", "Run folder of a pretraining")
+        choose = self.button("Folder...", "choose_run", "Choose the run folder of a pretraining", self._ask_run)
         form.addRow("run", beside(self._run_name, choose, wide=self._run_name))
-        self._solve = self.part(
-            QPushButton("Solve this case"), "solve", "Let this run's network work on the case, in a process"
+        self._solve = self.button(
+            "Solve this case", "solve", "Let this run's network work on the case, in a process", self.solve
         )
-        self._solve.clicked.connect(self.solve)
         self._pictures = self.part(
             QComboBox(), "pictures", "What the network made of an unseen subject, at each look during the training"
         )
@@ -234,7 +228,7 @@ class PretextWidget(Panel):
         self._say(sentence)
 
     def _show(self, picture: Picture) -> None:
-        if picture.name == "puzzle":
+        if is_puzzle(picture):
             self.pictures.clear()
             view = PuzzleView(picture)
             self.controls.show_puzzle(view)
@@ -243,7 +237,6 @@ class PretextWidget(Panel):
             self.controls.clear()
             self.pictures.show(picture)
             self.controls.show_matrices([(item.name, item.array) for item in picture.items if item.kind == "matrix"])
-            self.controls.back.setEnabled(True)
             self._say(picture_words(picture))
 
     def _say(self, sentence: str) -> None:

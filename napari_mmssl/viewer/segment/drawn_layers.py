@@ -58,6 +58,8 @@ class SegmentLayers:
         name = f"prediction · {case}" if drawn.record or drawn.without else f"prediction ({drawn.file.name}) · {case}"
         layer = self._add(labels_layer(drawn.labels, name, path=drawn.file, case=case, role=PREDICTION_ROLE))
         reference = self._view.of_role("label")
+        #: Whether the case has a label map of its own beside what was drawn.
+        self.has_reference = reference is not None
         if reference is not None:
             # Two filled maps over each other mix their colours; the reference becomes an outline.
             reference.contour = 1

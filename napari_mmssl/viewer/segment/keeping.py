@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QFileDialog
 
 from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.cohorts.find import find_cohort
@@ -44,24 +44,21 @@ class Keeping:
         kept: Callable[[], None],
     ) -> None:
         self._panel, self._labels, self._say, self._kept = panel, labels, say, kept
-        self.keep = panel.part(
-            QPushButton("Keep correction"), "keep_correction", "Save as <case>_corrected, among cases to fine-tune on"
+        self.keep = panel.button(
+            "Keep correction",
+            "keep_correction",
+            "Save as <case>_corrected, among cases to fine-tune on",
+            self.keep_correction,
         )
-        self.learn = panel.part(
-            QPushButton("Open corrected"),
-            "open_corrected",
-            "Make the corrected cases the cohort, for Train",
+        self.learn = panel.button(
+            "Open corrected", "open_corrected", "Make the corrected cases the cohort, for Train", self.open_corrected
         )
-        self.report = panel.part(
-            QPushButton("Report..."), "report", "A page with volumes, lesions, scores, pictures and the model's card"
+        self.report = panel.button(
+            "Report...",
+            "report",
+            "A page with volumes, lesions, scores, pictures and the model's card",
+            self._ask_report,
         )
-        self.keep.clicked.connect(self.keep_correction)
-        self.learn.clicked.connect(self.open_corrected)
-        self.report.clicked.connect(self._ask_report)
-
-    def add_to(self, panel: Panel) -> None:
-        """Add the buttons for corrections to the column of ``panel``."""
-        panel.row(self.keep, self.learn)
 
     def refresh(self, *, drawn: bool, corrected: bool) -> None:
         """Offer what can be done."""

@@ -72,6 +72,8 @@ class LegendTable(ReadOnlyTable):
         if len(volumes) > 1:
             self.add_row(("", "together", f"{sum(volume.volume_ml for volume in volumes):.1f}"))
         for name, scores in ({} if difference is None else difference.regions).items():
+            if name in classes:
+                continue  # A region of one class is that class again.
             self.add_row(("", name, "", *_score_words(scores)))
 
 

@@ -1,5 +1,6 @@
 """What changes when a modality is switched off: one row for each answer to the same case."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QWidget
@@ -28,18 +29,20 @@ class ModalityBoxes(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._boxes: list[QCheckBox] = []
 
-    def show_case(self, case: Case | None) -> None:
-        """Offer the modalities of ``case``, all switched on."""
+    def show_case(self, case: Case | None, known: Sequence[str] = ()) -> None:
+        """Offer the modalities of ``case`` that a network knows, all switched on; all, while none is ``known``."""
         while self._boxes:
             box = self._boxes.pop()
             self._grid.removeWidget(box)
             box.deleteLater()
-        for n, name in enumerate(in_order(case.modalities) if case else ()):
+        there = [name for name in (in_order(case.modalities) if case else ()) if not known or name in known]
+        for n, name in enumerate(there):
             box = self._panel.part(QCheckBox(name), f"use_{name}", f"Give {name} to the network")
             box.setChecked(True)
             box.toggled.connect(self._keep_one)
             self._grid.addWidget(box, n // 4, n % 4)
             self._boxes.append(box)
+        self._keep_one()
 
     def left_out(self) -> tuple[str, ...]:
         """Return the modalities that are switched off."""

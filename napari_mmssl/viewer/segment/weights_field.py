@@ -1,19 +1,18 @@
 """Which trained weights the Segment widget uses: a run folder, a weights folder, or a file that was handed on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLineEdit
+from qtpy.QtWidgets import QFileDialog, QFormLayout
 
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.viewer.parts.panel import Panel, beside
 from napari_mmssl.viewer.places import runs_folder
-from napari_mmssl.viewer.train.form import weights_problem
+from napari_mmssl.viewer.runs.weights import weights_problem
 from napari_mmssl.workflows.report import card_rows
 
-_TOLD = ("task", "sequences", "classes")
 _NONE = (
     "No trained weights yet: fine-tune some in the Train widget, choose the run folder of a fine-tuning above, or run "
     "<code>mmssl demo</code>, which leaves some in <code>demo/finetune_pretrained</code>."
@@ -39,10 +38,10 @@ class WeightsField:
         self.path: Path | None = None
         #: Whether they give values of whole cases instead of label maps.
         self.gives_values = False
-        self._name = panel.part(QLineEdit(), "weights", "Run folder of a fine-tuning, or a weights folder")
-        self._name.setReadOnly(True)
-        self._name.setPlaceholderText("no trained weights")
-        folder = panel.button("...", "choose_weights", "Choose the run folder of a fine-tuning", self._ask_folder)
+        self._name = panel.told("weights", "no trained weights", "Run folder of a fine-tuning, or a weights folder")
+        #: What they were trained with; empty while there are none.
+        self.modalities: tuple[str, ...] = ()
+        folder = panel.button("Folder...", "choose_weights", "Choose the run folder of a fine-tuning", self._ask_folder)
         file = panel.button(
             "File...", "import_weights", "Trained weights that somebody handed on as one file", self._ask_file
         )
@@ -67,8 +66,9 @@ class WeightsField:
         self.path, self.gives_values = path, card.get("task") != "segmentation"
         self._name.setText(path.name)
         self._name.setToolTip(str(path))
+        self.modalities = tuple(card.get("modalities", ()))
         rows = card_rows(card)
-        self._about.setText("; ".join(value for name, value in rows if name in _TOLD))
+        self._about.setText(_about_words(dict(rows)))
         self._about.setToolTip("\n".join(f"{name}: {value}" for name, value in rows))
         self._chosen()
 
@@ -86,3 +86,8 @@ class WeightsField:
         chosen, _ = QFileDialog.getOpenFileName(self._panel, "File that mmssl export wrote", "", "Weights (*.zip)")
         if chosen:
             self.import_file(Path(chosen))
+
+
+def _about_words(rows: Mapping[str, str]) -> str:
+    what = f"draws {rows['classes']}" if "classes" in rows else rows.get("task", "")
+    return f"{what}, from {rows['sequences']}" if "sequences" in rows else what

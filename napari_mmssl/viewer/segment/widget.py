@@ -6,7 +6,7 @@ from typing import Any
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QProgressBar, QPushButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QProgressBar
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import MmsslError
@@ -17,6 +17,7 @@ from napari_mmssl.viewer.places import data_folder, free_folder
 from napari_mmssl.viewer.reading import with_known_classes
 from napari_mmssl.viewer.runs.following import Update, progress_words
 from napari_mmssl.viewer.runs.monitor import Launch, RunMonitor
+from napari_mmssl.viewer.runs.weights import weights_problem
 from napari_mmssl.viewer.segment.drawn import Drawn, Measured, Named, measure, read_drawn, read_elsewhere, value_words
 from napari_mmssl.viewer.segment.drawn_layers import SegmentLayers
 from napari_mmssl.viewer.segment.keeping import Keeping
@@ -24,7 +25,6 @@ from napari_mmssl.viewer.segment.legend import LegendTable, class_volumes
 from napari_mmssl.viewer.segment.lesions import LesionTable
 from napari_mmssl.viewer.segment.trials import ModalityBoxes, TrialTable
 from napari_mmssl.viewer.segment.weights_field import WeightsField
-from napari_mmssl.viewer.train.form import weights_problem
 from napari_mmssl.viewer.writers import layers_of, save_labels
 from napari_mmssl.volumes.volume import LabelMap
 from napari_mmssl.workflows.launch import start
@@ -146,15 +146,40 @@ class SegmentWidget(Panel):
 
     def _draw(self) -> None:
         form = self.form()
-        self.weights = WeightsField(self, form, self._refresh)
-        self._case = self.part(QLineEdit(), "case", "The case that is open; chosen in the Cases widget")
-        self._case.setReadOnly(True)
-        self._case.setPlaceholderText("open a case in Cases")
+        self.weights = WeightsField(self, form, self._weights_chosen)
+        self._case = self.case_field()
         form.addRow("case", self._case)
         self._modalities = ModalityBoxes(self)
         form.addRow("sees", self._modalities)
         self.weights.draw_card()
         self._draw_running()
+        # Empty tables would only make a person look for what should be in them.
+        with self.group() as self._judged:
+            self._draw_judging()
+        self._draw_saving()
+        self.column.addStretch()
+        note = self.text("research_use", "Research use only: not a medical device.")
+        note.setEnabled(False)
+
+    def _draw_running(self) -> None:
+        self._start = self.button("Segment", "start", "Let the network draw the label map of this case", self.start)
+        self._cancel = self.button("Cancel", "cancel", "End the prediction", lambda: self.monitor.order("cancel"))
+        self._elsewhere = self.button(
+            "Label map...",
+            "open_elsewhere",
+            "A label map made by another program, shown as a prediction",
+            self._ask_elsewhere,
+        )
+        self.row(self._start, self._cancel, self._elsewhere)
+        self._more = self.part(
+            QCheckBox("write probabilities of each class too"), "write_probabilities", "Takes space on disk"
+        )
+        self.column.addWidget(self._more)
+        self._progress = self.part(QProgressBar(), "progress")
+        self.column.addWidget(self._progress)
+        self._state = self.text("state")
+
+    def _draw_judging(self) -> None:
         self._legend = LegendTable()
         self._legend.itemSelectionChanged.connect(self._pick_class)
         self.column.addWidget(self._legend, 1)
@@ -166,36 +191,15 @@ class SegmentWidget(Panel):
         self._trials = TrialTable(self)
         self._trials.cellClicked.connect(lambda row, _column: self._lay_over(self._trials.drawn(row)))
         self.column.addWidget(self._trials)
-        self._draw_saving()
-        note = self.text("research_use", "Research use only: not a medical device.")
-        note.setEnabled(False)
-
-    def _draw_running(self) -> None:
-        self._start = self.part(QPushButton("Segment"), "start", "Let the network draw the label map of this case")
-        self._cancel = self.part(QPushButton("Cancel"), "cancel", "End the prediction")
-        self._elsewhere = self.part(
-            QPushButton("Open..."), "open_elsewhere", "A label map made by another program, shown as a prediction"
-        )
-        self._start.clicked.connect(self.start)
-        self._cancel.clicked.connect(lambda: self.monitor.order("cancel"))
-        self._elsewhere.clicked.connect(self._ask_elsewhere)
-        self.row(self._start, self._cancel, self._elsewhere)
-        self._more = self.part(
-            QCheckBox("write probabilities of each class too"), "write_probabilities", "Takes space on disk"
-        )
-        self.column.addWidget(self._more)
-        self._progress = self.part(QProgressBar(), "progress")
-        self.column.addWidget(self._progress)
-        self._state = self.text("state")
 
     def _draw_saving(self) -> None:
-        self._correct = self.part(QPushButton("Correct"), "correct", "Paint on a copy; what was drawn is kept as it is")
-        self._correct.clicked.connect(self.correct)
-        self._keeping = Keeping(self, self._labels_now, self._say, self._mark_kept)
-        self._save = self.part(
-            QPushButton("Save as..."), "save", "Save the label map, as corrected, in the space of the scan"
+        self._correct = self.button(
+            "Correct", "correct", "Paint on a copy; what was drawn is kept as it is", self.correct
         )
-        self._save.clicked.connect(self._ask_save)
+        self._keeping = Keeping(self, self._labels_now, self._say, self._mark_kept)
+        self._save = self.button(
+            "Save as...", "save", "Save the label map, as corrected, in the space of the scan", self._ask_save
+        )
         self._suffix = self.part(QComboBox(), "file_format", "File format; .dcm: DICOM segmentation")
         self._suffix.addItems([".nii.gz", ".nrrd", ".mha", ".nii", ".dcm"])
         self.row(self._correct, self._keeping.keep, self._keeping.learn)
@@ -205,7 +209,7 @@ class SegmentWidget(Panel):
 
     def _case_changed(self, case: Case | None) -> None:
         self._case.setText("" if case is None else case.id)
-        self._modalities.show_case(case)
+        self._modalities.show_case(case, self.weights.modalities)
         if self.drawn is None or case is not self.drawn.case:
             self.layer, self.drawn, self._corrects = None, None, False
             self._legend.show_volumes([])
@@ -213,6 +217,10 @@ class SegmentWidget(Panel):
             self._lesions.show_unsure(())
             self._trials.forget()
             self._layers.refresh()
+        self._refresh()
+
+    def _weights_chosen(self) -> None:
+        self._modalities.show_case(self.session.case, self.weights.modalities)
         self._refresh()
 
     def _offer(self, run: Path | None) -> None:
@@ -228,6 +236,7 @@ class SegmentWidget(Panel):
         self._progress.setVisible(self.monitor.active)
         self._elsewhere.setEnabled(self.session.case is not None)
         drawn = self.layer is not None
+        self._judged.setVisible(drawn)
         self._save.setEnabled(drawn)
         self._correct.setEnabled(drawn and not self._corrects)
         self._keeping.refresh(drawn=drawn, corrected=self._corrects)
@@ -260,6 +269,8 @@ class SegmentWidget(Panel):
         self.layer.editable, self.layer.contour = False, 0
         self.layer.events.paint.connect(self._measure)
         self._lesions.show_unsure(drawn.unsure)
+        outlined = "; outlined: the label map that the case has" if self._layers.has_reference else ""
+        self._say(f"filled: {'what the network drew' if drawn.record else drawn.file.name}{outlined}")
         self._measure()
         self._measure_all()
         self._refresh()
@@ -302,6 +313,8 @@ class SegmentWidget(Panel):
             self._trials.add(drawn, measured)
         if measured.problem:
             self._say(measured.problem)
+        elif not labels.array.any():
+            self._say(f"nothing was found: not one voxel of '{drawn.case.id}' has a class")
 
     def _labels_now(self) -> tuple[Drawn, LabelMap, bool] | None:
         """Return what was drawn, its label map as it is now, and whether that is a correction."""

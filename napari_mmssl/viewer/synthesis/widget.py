@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPushButton, QSlider
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSlider
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.modalities import in_order
@@ -126,20 +126,19 @@ class SynthesisWidget(Panel):
 
     def _draw(self) -> None:
         form = self.form()
-        self._weights_name = self.part(QLineEdit(), "generators", "Run folder of mmssl synthesize train")
-        self._weights_name.setReadOnly(True)
-        self._weights_name.setPlaceholderText("no generators")
-        choose = self.part(QPushButton("..."), "choose_generators", "Choose the run folder of a synthesis training")
-        choose.clicked.connect(self._ask_weights)
+        self._weights_name = self.told("generators", "no generators", "Run folder of mmssl synthesize train")
+        choose = self.button(
+            "Folder...", "choose_generators", "Choose the run folder of a synthesis training", self._ask_weights
+        )
         form.addRow("generators", beside(self._weights_name, choose, wide=self._weights_name))
         self._modality = self.part(QComboBox(), "real", "The real volume that a synthetic one is compared with")
         form.addRow("compare with", self._modality)
-        self._make = self.part(
-            QPushButton("Make"), "make", "Make what the generators can, to compare with what is real"
+        self._make = self.button(
+            "Make", "make", "Make what the generators can, to compare with what is real", self.make
         )
-        self._open = self.part(QPushButton("Open synthetic..."), "open_synthetic", "A synthetic volume made before")
-        self._make.clicked.connect(self.make)
-        self._open.clicked.connect(self._ask_synthetic)
+        self._open = self.button(
+            "Open synthetic...", "open_synthetic", "A synthetic volume made before", self._ask_synthetic
+        )
         self.row(self._make, self._open)
         self._state = self.text("state", "Open a case in Cases; choose generators, or a synthetic volume of it.")
         self._draw_comparison()
@@ -160,8 +159,7 @@ class SynthesisWidget(Panel):
         self._regions = self.part(ReadOnlyTable(_HEADS, name=0), "regions", "How alike they are, by region")
         self._regions.setMinimumHeight(130)
         self.column.addWidget(self._regions, 1)
-        self._back = self.part(QPushButton("Back to the case"), "back_to_case", "Take the comparison away")
-        self._back.clicked.connect(self.back_to_case)
+        self._back = self.button("Back to the case", "back_to_case", "Take the comparison away", self.back_to_case)
         self.column.addWidget(self._back)
         note = self.text("mark", f"What a network made is called {MARK} and is refused wherever labels are learned.")
         note.setEnabled(False)

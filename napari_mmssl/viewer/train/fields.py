@@ -19,6 +19,7 @@ from napari_mmssl.tasks.conventions import READY
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.places import free_folder, runs_folder
 from napari_mmssl.viewer.preferences import preference
+from napari_mmssl.viewer.runs.weights import weights_problem
 from napari_mmssl.viewer.train.estimate import NOT_MEASURED, Measured, measured
 from napari_mmssl.viewer.train.form import (
     NO_WEIGHTS,
@@ -27,7 +28,6 @@ from napari_mmssl.viewer.train.form import (
     budgets,
     encoders,
     goals,
-    weights_problem,
 )
 from napari_mmssl.viewer.train.sections import sections_of
 from napari_mmssl.viewer.train.settings_form import SettingsForm

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_mmssl.config import as_table, write_toml
-from napari_mmssl.errors import ConfigError, MmsslError
+from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.settings import BUDGETS, PretrainSettings
-from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.workflows.catalogue import read_catalogue
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 
@@ -125,18 +124,6 @@ def encoders() -> dict[str, list[str]]:
 def budgets() -> dict[str, int]:
     """Return the budgets' names and their numbers of steps."""
     return dict(BUDGETS)
-
-
-def weights_problem(path: Path, kind: str) -> str | None:
-    """Return why the weights in ``path`` are not those of a ``kind`` of training, or ``None`` if they are."""
-    try:
-        card = read_card(path)
-    except MmsslError as error:
-        return str(error)
-    found = card.get("kind")
-    if kind == "finetune" == found and card.get("task") != "segmentation":
-        return f"'{path.name}' holds a {card.get('task')}, which draws no label maps; mmssl predict tells its values"
-    return None if found == kind else f"'{path.name}' holds the weights of a {found}, and a {kind} is wanted"
 
 
 def catalogue() -> dict[str, list[dict[str, Any]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QProgressBar, QPushButton, QTabWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QProgressBar, QTabWidget
 
 from napari_mmssl.errors import MmsslError, RunError
 from napari_mmssl.training.run_folder import Order, RunFolder
@@ -117,21 +117,24 @@ class TrainWidget(Panel):
     # -- drawing ------------------------------------------------------------------------------
 
     def _draw_buttons(self) -> None:
-        self._start = self.part(QPushButton("Start"), "start", "Start the training as a process of its own")
-        self._open = self.part(QPushButton("Open run..."), "open_run", "Show a run, at work or ended; Runs lists them")
-        self._pause = self.part(QPushButton("Pause"), "pause", "Write a checkpoint and end the process; Resume goes on")
-        self._resume = self.part(QPushButton("Resume"), "resume", "Go on from the last checkpoint of the run shown")
-        self._stop = self.part(QPushButton("Stop and keep"), "stop", "End after this step and keep what was learned")
+        self._start = self.button("Start", "start", "Start the training as a process of its own", self.start)
+        self._open = self.button(
+            "Open run...", "open_run", "Show a run, at work or ended; Runs lists them", self._ask_run
+        )
+        self._pause = self.button(
+            "Pause", "pause", "Write a checkpoint and end the process; Resume goes on", lambda: self._order("pause")
+        )
+        self._resume = self.button(
+            "Resume", "resume", "Go on from the last checkpoint of the run shown", self._resume_shown
+        )
+        self._stop = self.button(
+            "Stop and keep", "stop", "End after this step and keep what was learned", lambda: self._order("stop")
+        )
         self._cancel = self.part(
             TwoStepButton("Cancel and discard", "Really discard?"),
             "cancel",
             "End now and drop what was learned; asks for a second click",
         )
-        self._start.clicked.connect(self.start)
-        self._open.clicked.connect(self._ask_run)
-        self._pause.clicked.connect(lambda: self._order("pause"))
-        self._resume.clicked.connect(self._resume_shown)
-        self._stop.clicked.connect(lambda: self._order("stop"))
         self._cancel.confirmed.connect(lambda: self._order("cancel"))
         grid = QGridLayout()
         for n, button in enumerate((self._start, self._open, self._pause, self._resume, self._stop, self._cancel)):
