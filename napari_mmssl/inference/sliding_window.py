@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_mmssl.inference.heap import trim_heap
 from napari_mmssl.inference.slab_file import SlabFile
 
 Shape = tuple[int, int, int]
@@ -138,6 +139,7 @@ def finished_slabs(
     sums = _Sums(volumes.shape[1:], sweep, weight)
     for first in range(0, len(corners), batch_size):
         between()
+        trim_heap()
         batch = corners[first : first + batch_size]
         # As a decorator of this generator, no_grad would hold on to each slab until the next one is done.
         with torch.no_grad():
