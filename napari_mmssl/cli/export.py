@@ -16,6 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--portable", action="store_true", help="write predictor.pt2 too, which torch runs without this package"
     )
+    parser.add_argument(
+        "--no-people",
+        action="store_true",
+        help="leave out people.json, by which scans of people learned from are known again; it holds no names",
+    )
     parser.add_argument("--licence", metavar="TEXT", help="terms under which the weights may be used, for the card")
 
 
@@ -23,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Export."""
     from napari_mmssl.workflows.export import LICENCE, export
 
-    out = export(args.weights, args.out, portable=args.portable, licence=args.licence or LICENCE)
+    licence = args.licence or LICENCE
+    out = export(args.weights, args.out, portable=args.portable, licence=licence, people=not args.no_people)
     print(f"exported: {out}", file=sys.stderr)
     return 0

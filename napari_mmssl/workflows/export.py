@@ -15,6 +15,7 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_archives import digest, pack
 from napari_mmssl.training.weights_cards import read_card, weights_folder, write_card
 from napari_mmssl.workflows.export_card import card_text
+from napari_mmssl.workflows.leaks import hand_people_on
 
 #: What stands on the card unless another licence is named.
 LICENCE = (
@@ -23,7 +24,7 @@ LICENCE = (
 )
 
 
-def export(weights: Path, out: Path, *, portable: bool = False, licence: str = LICENCE) -> Path:
+def export(weights: Path, out: Path, *, portable: bool = False, licence: str = LICENCE, people: bool = True) -> Path:
     """Write the weights in ``weights`` as ``out``, for others, and return ``out``.
 
     That is every safetensors file; of a fine-tuned network the encoder alone too; ``card.json``, to which is added what
@@ -41,6 +42,8 @@ def export(weights: Path, out: Path, *, portable: bool = False, licence: str = L
         Write ``predictor.pt2`` too, which needs torch and nothing of this package.
     licence
         Under what terms the weights may be used.
+    people
+        Write ``people.json`` too: by what scans of the people learned from can be known again, without their names.
 
     Raises
     ------
@@ -63,6 +66,7 @@ def export(weights: Path, out: Path, *, portable: bool = False, licence: str = L
             from napari_mmssl.inference.portable import write_portable
 
             more["portable"] = write_portable(weights, aside / "predictor.pt2")
+        more["people"] = hand_people_on(weights, aside) if people else 0
         more["files"] = {file.name: digest(file) for file in sorted(aside.iterdir())}
         card = _without_paths(card) | {"export": more}
         write_card(aside, card)

@@ -38,6 +38,12 @@ with torch.no_grad():
 It was tried against the network when it was written: they differed by {difference:.1e} of the largest number at most.
 A `.pt2` file is a program; load it only from people you trust. The safetensors files cannot run anything.
 """
+_PEOPLE = """
+## People that were learned from
+
+`people.json` holds image hashes of {people} cases and nothing of who they are. No scan can be made from a hash; whoever
+has a scan can tell by it whether these weights were learned from it, and napari-mmssl warns of it.
+"""
 _COMMANDS = {
     "pretrain": "mmssl finetune COHORT --weights . --out RUN",
     "finetune": "mmssl predict COHORT --weights . --out DIR",
@@ -52,6 +58,8 @@ def card_text(card: Mapping[str, Any]) -> str:
     kind = str(card["kind"])
     how = {name: card.get(name, "not stated") for name in ("orientation", "normalisation")}
     parts.append(_USE.format(command=_COMMANDS.get(kind, "mmssl --help"), **how))
+    if known.get("people"):
+        parts.append(_PEOPLE.format(people=known["people"]))
     if portable := known.get("portable"):
         shapes = [f"- in: `{name}` {words}" for name, words in portable["inputs"].items()]
         shapes += [f"- out: `{name}` {words}" for name, words in portable["outputs"].items()]

@@ -16,11 +16,14 @@ from napari_mmssl.cohorts.people import Traits, hashes, prepared_hashes, same_pe
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import RunError
 from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.training.weights_cards import weights_folder
 from napari_mmssl.workflows.material import Material
 
 #: File in a run folder with what its people can be known again by.
 PEOPLE = "people.json"
 _FORMAT = 1
+#: Instead of what would tell who somebody is.
+_NOBODY = {"cohort": "", "subject": "", "names": []}
 
 Stage: TypeAlias = Literal["pretraining", "fine-tuning"]
 Group: TypeAlias = Literal["train", "validation"]
@@ -79,16 +82,33 @@ def remember_people(
         for person in traits(cohort, {case.id: prepared_hashes(case) for case in prepared})
     ]
     seen += [one for parent in parents for one in seen_people(parent)]
-    write_json(
-        run.path / PEOPLE,
-        {"format": _FORMAT, "hash_version": HASH_VERSION, "cases": [_to_json(one) for one in seen]},
-    )
+    _write_people(run.path, [_to_json(one) for one in seen])
+
+
+def hand_people_on(weights: Path, folder: Path) -> int:
+    """Write into ``folder`` by what the people that the network in ``weights`` saw can be known again, and how many.
+
+    Scans alone tell then: names, cases and folders stay behind, and so do people of whom no scan was kept. A hash of a
+    name would not do, since names and numbers of patients can be tried one after the other. Nobody, no file.
+    """
+    seen = [one for one in seen_people(weights) if one.person.hashes]
+    # In the order of the hashes, which tells nothing, as that of names does.
+    entries = sorted((_to_json(one) | _NOBODY for one in seen), key=lambda entry: json.dumps(entry["hashes"]))
+    for number, entry in enumerate(entries, start=1):
+        entry["case"] = f"person {number}"
+    if entries:
+        _write_people(folder, entries)
+    return len(entries)
+
+
+def _write_people(folder: Path, entries: list[dict[str, Any]]) -> None:
+    write_json(folder / PEOPLE, {"format": _FORMAT, "hash_version": HASH_VERSION, "cases": entries})
 
 
 def seen_people(weights: Path) -> list[Seen]:
-    """Return whom the network in ``weights`` (a run folder, or the weights in one) saw.
+    """Return whom the network in ``weights`` (a run folder, the weights in one, or what was exported) saw.
 
-    Of runs that kept no ``people.json``, the names of the cases in their ``run.json``; of weights without a run,
+    Of runs that kept no ``people.json``, the names of the cases in their ``run.json``; of other weights without it,
     nobody.
 
     Raises
@@ -96,7 +116,9 @@ def seen_people(weights: Path) -> list[Seen]:
     RunError
         If the file is damaged or of a newer version.
     """
-    folder = weights if RunFolder.is_run(weights) else weights.parent
+    folder = weights if RunFolder.is_run(weights) else weights_folder(weights)
+    if RunFolder.is_run(folder.parent):
+        folder = folder.parent
     path = folder / PEOPLE
     if not path.is_file():
         return _named_in(RunFolder(folder).provenance()) if RunFolder.is_run(folder) else []

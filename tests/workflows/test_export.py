@@ -17,6 +17,7 @@ from small_cohorts import write_small_cohort
 from trained_networks import write_network
 
 from napari_mmssl.cli.main import main
+from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.inference.portable import write_portable
 from napari_mmssl.inference.prediction import load_predictor
@@ -24,6 +25,8 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_archives import unpacked
 from napari_mmssl.training.weights_cards import read_card, write_card
 from napari_mmssl.volumes.image_files import read_label_map
+from napari_mmssl.workflows.export import export
+from napari_mmssl.workflows.leaks import SeenBefore, seen_people
 from napari_mmssl.workflows.predict import predict
 
 CPU = torch.device("cpu")
@@ -75,7 +78,7 @@ def test_the_card_says_data_metrics_pretraining_and_licence(place, tmp_path):
     looks = {event["step"]: event["metrics"] for event in run.events()[0] if event["kind"] == "validation"}
     assert looks[told["metrics"]["step"]]["dice"] == max(look["dice"] for look in list(looks.values())[1:])
     assert told["metrics"]["dice"] == looks[told["metrics"]["step"]]["dice"]
-    assert set(told["files"]) == {"encoder.safetensors", "network.safetensors"}
+    assert set(told["files"]) == {"encoder.safetensors", "network.safetensors", "people.json"}
     words = (out / "README.md").read_text()
     for needed in ("z-score over the body", "flair, t1", "CC-BY-4.0", told["data"]["fingerprint"], "Research use only"):
         assert needed in words
@@ -84,11 +87,36 @@ def test_the_card_says_data_metrics_pretraining_and_licence(place, tmp_path):
 def test_no_name_of_a_person_host_or_folder_goes_along(place, tmp_path):
     main(["export", str(place / "tuned"), "--out", str(tmp_path / "out")])
 
-    told = "".join((tmp_path / "out" / name).read_text() for name in ("card.json", "README.md"))
+    told = "".join((tmp_path / "out" / name).read_text() for name in ("card.json", "README.md", "people.json"))
     assert "sub-0" not in told
     assert str(place) not in told
     assert RunFolder(place / "tuned").provenance()["host"] not in told
-    assert not {"people.json", "run.json"} & {path.name for path in (tmp_path / "out").iterdir()}
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_exported_weights_know_the_people_they_were_learned_from_again(place, tmp_path, again):
+    file = tmp_path / "tuned.zip"
+    export(place / "tuned", file)
+    if again:
+        file = export(file, tmp_path / "unpacked")
+    cohort = find_cohort(place / "cohort")
+    from_run, from_file = (SeenBefore(cohort, [weights]) for weights in (place / "tuned", file))
+
+    for case in cohort.cases:
+        known, told = from_run.record(case), from_file.record(case)
+        assert (told["trained_on"], set(told["seen_in"])) == (known["trained_on"], set(known["seen_in"]))
+        assert all(reason.startswith("'person ") and "show the same" in reason for reason in told["because"])
+    assert any(from_file.record(case)["trained_on"] for case in cohort.cases)
+
+
+def test_people_can_be_left_out(place, tmp_path):
+    out = tmp_path / "out"
+    assert main(["export", str(place / "tuned"), "--out", str(out), "--no-people"]) == 0
+
+    assert not (out / "people.json").exists()
+    assert "image hashes" not in (out / "README.md").read_text()
+    assert seen_people(out) == []
 
 
 def test_the_encoder_of_a_fine_tuned_network_stands_alone_too(place, tmp_path):
@@ -103,10 +131,13 @@ def test_an_exported_pretraining_can_be_fine_tuned(place, tmp_path):
     file, run = tmp_path / "encoder.zip", tmp_path / "run"
     main(["export", str(place / "pretrained"), "--out", str(file)])
 
-    assert main(["finetune", str(place / "cohort"), *SHORT, "--weights", str(file), "--out", str(run)]) == 0
+    how = [*SHORT, "--seed", "1", "--weights", str(file)]  # another split, so that people seen before are held out
+    assert main(["finetune", str(place / "cohort"), *how, "--out", str(run)]) == 0
 
     copied = {one["outcome"] for one in RunFolder(run).provenance()["transfer"]}
     assert copied & {"copied", "converted"}, copied
+    told = [event["text"] for event in RunFolder(run).events()[0] if event["kind"] == "warning"]
+    assert [text for text in told if "learned from 'person " in text], told
 
 
 def test_what_is_exported_again_keeps_its_card(place, tmp_path):
