@@ -46,7 +46,7 @@ class AlignWidget(Panel):
         self._draw()
         self.listen(self.session.cohort_changed, self._cohort_changed)
         self.listen(self.session.case_changed, self._case_changed)
-        self._listening.undo(self._end_preview)
+        self.at_end(self._end_preview)
         self._cohort_changed(self.session.cohort)
         self._case_changed(self.session.case)
 

@@ -51,6 +51,7 @@ class CasesWidget(Panel):
         self._checks = VoxelChecks(self)
         self._checks.found.connect(self._checked)
         self._checks.failed.connect(self._not_checked)
+        self.at_end(self._checks.stop)
         self._draw()
         self.listen(self.session.cohort_changed, self._show_cohort)
         self.listen(self.session.case_changed, self._mark)
@@ -200,10 +201,6 @@ class CasesWidget(Panel):
         self._check.setText("Check voxels")
         self._check.setEnabled(self.session.cohort is not None)
         show_warning(sentence)
-
-    def removed(self) -> None:
-        """Give up a check that is on its way."""
-        self._checks.stop()
 
     def _say_progress(self, done: int, total: int) -> None:
         if total:

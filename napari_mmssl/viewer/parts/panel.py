@@ -92,6 +92,10 @@ class Panel(QWidget):
         """Call ``callback`` at each emission, until the dock is closed for good."""
         self._listening.on(emitter, callback)
 
+    def at_end(self, callback: Callable[[], Any]) -> None:
+        """Call ``callback``, which must touch no widget, once the dock or the window is closed."""
+        self._listening.undo(callback)
+
     def part(self, widget: Any, name: str, tip: str = "") -> Any:
         """Return ``widget`` with its object name and tooltip set."""
         widget.setObjectName(name)

@@ -76,6 +76,7 @@ class CohortMapView(QWidget):
         column.addWidget(self.make)
         column.addWidget(self._shown)
         self._shown.hide()
+        panel.at_end(self._end)
         panel.listen(panel.viewer.events.theme, self.follow_theme)
         panel.listen(panel.session.case_changed, lambda _case: self._draw())
         panel.listen(panel.session.cohort_changed, lambda _cohort: self.forget())
@@ -148,8 +149,7 @@ class CohortMapView(QWidget):
         self._shown.hide()
         self.refresh()
 
-    def end(self) -> None:
-        """End the process at work, if any."""
+    def _end(self) -> None:
         if self._job is not None:
             self._job.process.kill()
 

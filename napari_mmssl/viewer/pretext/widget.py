@@ -43,6 +43,7 @@ class PretextWidget(Panel):
         self._run: Path | None = None
         self._prepared: PreparedCase | None = None
         self._job: Job | None = None
+        self.at_end(self._end)
         self._draw_form()
         self._draw_run()
         self._state = self.text("state", "Open a case in Cases, then draw its puzzle.")
@@ -128,10 +129,11 @@ class PretextWidget(Panel):
         self.show_run_picture(self._pictures.count() - 1)
 
     def removed(self) -> None:
-        """Take the puzzle away and end the solving."""
+        """Take away what is shown in the place of the case."""
         self.controls.clear()
         self.pictures.clear()
-        self.map.end()
+
+    def _end(self) -> None:
         if self._job is not None:
             self._job.process.kill()
 

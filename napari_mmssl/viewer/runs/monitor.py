@@ -41,6 +41,9 @@ class RunMonitor(QObject):
         self._bar: Any = None
         self._cancelled = False
         self._what = ""
+        if parent is not None:
+            # A window that closes deletes this with its widget; the thread that watches would go on telling it.
+            parent.destroyed.connect(lambda _object=None: self.leave())
 
     @property
     def active(self) -> bool:
@@ -115,6 +118,8 @@ class RunMonitor(QObject):
         if update.total:
             self._bar.total = update.total
             self._bar.update(update.step - self._bar.n)
+        if self._bar is None:
+            return  # napari's bar lets Qt work, and the window closed meanwhile.
         if update.ended:
             self._close()
         self.updated.emit(update)

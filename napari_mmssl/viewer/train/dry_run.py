@@ -19,6 +19,7 @@ class DryRun:
     def __init__(self, panel: Panel, launch: Launch) -> None:
         self._panel, self._launch = panel, launch
         self._job: Job | None = None
+        panel.at_end(self._end)
 
     @property
     def active(self) -> bool:
@@ -46,8 +47,7 @@ class DryRun:
 
         self._panel.in_thread(work, done, done)
 
-    def end(self) -> None:
-        """End what is at work."""
+    def _end(self) -> None:
         if self._job is not None:
             self._job.process.kill()
 

@@ -109,7 +109,6 @@ class TrainWidget(Panel):
     def removed(self) -> None:
         """Leave the run to itself and say so."""
         self._pictures.clear()
-        self._dry.end()
         if self.monitor.active:
             self.monitor.leave()
             show_info(f"the training goes on by itself; to see it again: Runs, '{self.monitor.path}'")
