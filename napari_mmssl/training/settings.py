@@ -11,6 +11,7 @@ from napari_mmssl.tasks import TaskSettings, tasks
 
 Size = Literal["tiny", "small", "paper"]
 SyntheticUse = Literal["refuse", "allow", "all"]
+Augmentations = Literal["light", "full"]
 Shape = tuple[int, int, int]
 SpacingMm = tuple[float, float, float]
 
@@ -160,7 +161,7 @@ class FinetuneSettings(EncoderRunSettings):
         description="How modalities enter: as channels of a converted (replicate) or new stem, through an adapter to "
         "one channel, or each encoded alone and fused (mean, gated)",
     )
-    augmentation: Literal["light", "full"] = Field(
+    augmentation: Augmentations = Field(
         "light",
         title="Augmentation",
         description="light: mirrored, other gains; full: also turned, scaled, noisy, smoother, of other contrast",

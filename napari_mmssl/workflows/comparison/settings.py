@@ -13,7 +13,7 @@ from napari_mmssl.config import Settings, merge, parse_assignments, resolve
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.tasks import tasks
-from napari_mmssl.training.settings import EncoderSettings, Shape
+from napari_mmssl.training.settings import Augmentations, EncoderSettings, Shape
 from napari_mmssl.workflows.configure import recipe_names
 from napari_mmssl.workflows.subsets import Subsets
 
@@ -51,6 +51,9 @@ class CompareSettings(Settings):
     finetune_steps: int = Field(600, ge=1, title="Steps of fine-tuning")
     finetune_batch: int = Field(4, ge=1, title="Batch of fine-tuning")
     finetune_learning_rate: float = Field(1e-3, gt=0, le=1, title="Learning rate of fine-tuning")
+    finetune_augmentation: Augmentations = Field(
+        "light", title="Augmentation of fine-tuning", description="As in mmssl finetune; full is that of nnU-Net"
+    )
     subsets: Subsets = Field(
         "all", title="Modality subsets", description="At prediction: none, each one missing, or all 2^M - 1"
     )
@@ -117,7 +120,7 @@ def study_table(settings: CompareSettings, cohort: Mapping[str, Any]) -> dict[st
     """
     table = settings.model_dump(mode="json", exclude={"kind", "cohort", "arms", "label_fractions", "draws", "device"})
     # Came after the first studies, whose keys must stay: only what is not the default is named.
-    for name in ("task", "target"):
+    for name in ("task", "target", "finetune_augmentation"):
         if table[name] == CompareSettings.model_fields[name].default:
             del table[name]
     return {"protocol": PROTOCOL, "cohort": dict(cohort), **table}

@@ -109,6 +109,7 @@ def _fine_tuned(
             **_common(settings, key),
             "weights": "none" if pretrained is None else str(pretrained.path),
             "label_fraction": key.fraction,
+            "augmentation": settings.finetune_augmentation,
             "task": task,
             "data": {"patch": settings.finetune_patch},
             "optimisation": {
