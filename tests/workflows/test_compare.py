@@ -87,6 +87,15 @@ def test_summary_holds_the_paired_difference_of_the_table(study):
     assert row["difference"]["draws"] == 2
 
 
+def test_what_a_missing_modality_costs_is_the_difference_of_two_tables(study):
+    tables = json.loads((study / "out/summary.json").read_text())["tables"]
+
+    for whole, fewer, lost in zip(tables["dice"], tables["dice_one_missing"], tables["dice_loss"], strict=True):
+        assert whole["arm"] == fewer["arm"] == lost["arm"]
+        assert lost["mean"] == pytest.approx(whole["mean"] - fewer["mean"], abs=1e-9)
+    assert "Dice lost when one modality is missing (less is better)" in (study / "out/report.md").read_text()
+
+
 def test_frozen_features_are_probed_beside_an_encoder_of_random_weights(study):
     cells = cells_of(study)
     assert cells["scratch_f1_d0"]["probes"] == {}

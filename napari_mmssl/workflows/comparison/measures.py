@@ -34,6 +34,9 @@ def measures_of(metric: str) -> dict[str, Measure]:
         f"{metric}_one_missing": Measure(
             word, f"{word} with one modality missing (mean over which)", over(_one_missing)
         ),
+        f"{metric}_loss": Measure(
+            "Loss", f"{word} lost when one modality is missing (less is better)", over(_lost), less_is_better=True
+        ),
         f"{metric}_subsets_mean": Measure(word, f"{word} over all modality subsets (mean)", over(_mean_of_all)),
         f"{metric}_subsets_worst": Measure(word, f"{word} of the worst modality subset", over(_worst)),
     }
@@ -78,6 +81,10 @@ def _whole(by_subset: dict[str, float]) -> float:
 def _one_missing(by_subset: dict[str, float]) -> float:
     size = max(map(_size, by_subset)) - 1
     return mean(value for names, value in by_subset.items() if _size(names) == size)
+
+
+def _lost(by_subset: dict[str, float]) -> float:
+    return _whole(by_subset) - _one_missing(by_subset)
 
 
 def _mean_of_all(by_subset: dict[str, float]) -> float:
