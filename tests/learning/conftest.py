@@ -1,10 +1,11 @@
 """A cohort to learn from, and trainings on it that several proofs look at.
 
-The cohort is a phantom, or, with ``MMSSL_PROOF_COHORT=/path/to/cohort``, whatever lies there; ``rendered`` stands for
-twelve real anatomies in made-up contrasts, which only developers have.
+The anatomies are phantoms, or, with ``MMSSL_PROOF_COHORT=/path/to/cohort``, whatever lies there; or ``rendered``, the
+label maps of twelve people in made-up contrasts, which only developers have: those tests are skipped elsewhere.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.sample import make_sample
 
 PHANTOMS = 16
+LABEL_MAPS = "labelmaps_synthseg_2mm"
 
 
 @dataclass
@@ -41,26 +43,35 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def proof_cohort(tmp_path_factory, request) -> Path:
-    given = os.environ.get("MMSSL_PROOF_COHORT")
-    if given == "rendered":
-        maps = request.getfixturevalue("shared_data") / "labelmaps_synthseg_2mm"
-        return render_people(maps, tmp_path_factory.mktemp("proof") / "cohort")
-    if given:
-        return Path(given)
-    return make_sample("glioma", tmp_path_factory.mktemp("proof") / "cohort", PHANTOMS, 0, 3.0)
+def cohort_of(tmp_path_factory, request) -> Callable[[str], Path]:
+    """Return a function from an anatomy, ``phantom`` or ``rendered``, to a cohort of it, made once."""
+    made: dict[str, Path] = {}
+
+    def find(anatomy: str) -> Path:
+        anatomy = os.environ.get("MMSSL_PROOF_COHORT", anatomy) if anatomy == "phantom" else anatomy
+        if anatomy not in made:
+            folder = tmp_path_factory.mktemp("proof") / "cohort"
+            if anatomy == "phantom":
+                made[anatomy] = make_sample("glioma", folder, PHANTOMS, 0, 3.0)
+            elif anatomy == "rendered":
+                made[anatomy] = render_people(request.getfixturevalue("shared_data") / LABEL_MAPS, folder)
+            else:
+                made[anatomy] = Path(anatomy)
+        return made[anatomy]
+
+    return find
 
 
 @pytest.fixture(scope="session")
-def train_on(proof_cohort, tmp_path_factory):
+def train_on(cohort_of, tmp_path_factory):
     """Return a function that pretrains with a recipe and settings on top of it, each combination once."""
     done: dict[str, Trained] = {}
 
-    def train(recipe: str, *assignments: str, steps: int) -> Trained:
-        key = " ".join([recipe, str(steps), *assignments])
+    def train(recipe: str, *assignments: str, steps: int, anatomy: str = "phantom") -> Trained:
+        key = " ".join([anatomy, recipe, str(steps), *assignments])
         if key not in done:
             flags: dict[str, Any] = {
-                "cohort": str(proof_cohort),
+                "cohort": str(cohort_of(anatomy)),
                 "recipe": recipe,
                 "data": {"spacing_mm": [4, 4, 4], "validation_share": 0.3, "test_share": 0.0},
                 "optimisation": {"steps": steps, "batch_size": 4, "learning_rate": 2e-3},

@@ -23,16 +23,19 @@ from napari_mmssl.inference.features import FrozenEncoder, case_features
 from napari_mmssl.metrics.ranking import concordance
 from napari_mmssl.networks.encoders import build_encoder
 from napari_mmssl.networks.templates import ModalityTemplates
+from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks.case_task import covering_patch
 from napari_mmssl.workflows.sample import make_sample
 
 pytestmark = pytest.mark.slow
+on_both_anatomies = pytest.mark.parametrize("anatomy", ["phantom", "rendered"])
 CROPS = ("data.patch=[24,24,24]",)
 WHOLE = ("objectives.puzzle.placement=whole", "data.patch=[48,48,48]")
 
 
-def test_whole_body_puzzles_of_unseen_people_are_solved(train_on):
-    curve = train_on("taleb2020", *WHOLE, steps=96).curve("tile_accuracy")
+@on_both_anatomies
+def test_whole_body_puzzles_of_unseen_people_are_solved(train_on, anatomy):
+    curve = train_on("taleb2020", *WHOLE, steps=96, anatomy=anatomy).curve("tile_accuracy")
 
     print("tile accuracy, whole body 3x3x3:", np.round(curve, 3))
     assert curve[0] < 0.2
@@ -57,17 +60,52 @@ def test_the_more_tiles_the_harder(train_on):
     assert few[-1] > 2 / 8
 
 
-@pytest.mark.xfail(
-    reason="error 0.76 before and 0.75 after 120 steps: better than the copy, but hardly by learning", strict=True
+#: Of two modalities, what is hidden is told by what is shown; of four, it must be guessed from an eighth of the patch.
+#: Deepest features that keep half of the slices can hold a patch: PCA of as many numbers leaves 0.03 of its variance.
+PAIR = (
+    'data.modalities=["t1","flair"]',
+    "data.patch=[24,24,24]",
+    "encoder.thick_slices=2",
+    "optimisation.learning_rate=4e-3",
+    "objectives.template_distillation.weight=0",
+    "objectives.modality_contrast.weight=0",
 )
-def test_one_modality_is_restored_better_than_by_copying_another(train_on):
-    trained = train_on("brainmvp2025", "data.patch=[32,32,32]", steps=120)
-    error, gain = trained.curve("cross_modal_error"), trained.curve("cross_modal_gain")
 
-    print("cross-modal error:", np.round(error, 3), "gain over copying:", np.round(gain, 3))
-    assert gain[-1] > 0.3  # a third less error than the other modality as it is; untrained networks are there too
-    assert error[-1] < 0.9 * error[0]
-    assert gain[-1] > gain[0] + 0.05
+
+@on_both_anatomies
+def test_one_modality_is_restored_better_than_by_copying_another(train_on, anatomy):
+    trained = train_on("brainmvp2025", *PAIR, steps=480, anatomy=anatomy)
+
+    before, after = trained.curve("cross_modal_error")[0], restoration_errors(trained)
+    print("error before:", round(before, 3), {name: round(value, 3) for name, value in after.items()})
+    assert after["network"] < 0.75 * before
+    assert after["network"] < 0.75 * after["mean"]
+    assert after["network"] < 0.9 * after["other modality, rescaled"]
+    assert after["other modality, rescaled"] < min(after["mean"], after["other modality"])
+
+
+def restoration_errors(trained) -> dict[str, float]:
+    """Return squared errors over hidden voxels of unseen people's bodies, of the network and of simpler answers.
+
+    The mean is that of each patch's own hidden voxels, and the other modality is brought to their range by the best
+    straight line: both are told what no network is.
+    """
+    trainee, objective = trained.trainee, trained.trainee.parts[0].objective
+    patch = trainee.settings.data.patch
+    sampler = PatchSampler(trained.validation, trainee.vocabulary, patch, 4, 8, seed=5, purpose="proof")
+    rows = []
+    for number in range(len(sampler)):
+        batch = sampler[number]
+        with torch.no_grad():
+            filled = objective.hide(batch)
+            answer = objective.reconstruct(filled, {objective.view: trainee.encoder(filled.input)})
+        judged = ~filled.kept & batch.foreground.unsqueeze(1)
+        for person, where in enumerate(judged):
+            wanted, other, said = (part[person][where].numpy() for part in (filled.target, filled.filler, answer))
+            line = np.polyval(np.polyfit(other, wanted, 1), other)
+            rows.append([np.mean((one - wanted) ** 2) for one in (said, wanted.mean(), other, line)])
+    names = ("network", "mean", "other modality", "other modality, rescaled")
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
 
 
 #: Templates learn slower than by default (their noise averages out over more patches), on voxels no smaller than what
@@ -139,8 +177,9 @@ def test_tokens_of_two_people_do_not_collapse(train_on):
         assert max(cosines[1:]) < 0.9
 
 
-def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on):
-    trained = train_on("taco2026", *TACO, steps=TACO_STEPS)
+@on_both_anatomies
+def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on, anatomy):
+    trained = train_on("taco2026", *TACO, steps=TACO_STEPS, anatomy=anatomy)
     objective = next(part.objective for part in trained.trainee.parts if part.name == "neighbourhood_alignment")
     # Nothing but the features may say where a token lies: without the prior on places.
     objective.settings = objective.settings.model_copy(update={"reach": 0.0})
