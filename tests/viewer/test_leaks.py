@@ -87,7 +87,7 @@ def test_a_closed_dock_leaves_neither_widget_nor_callback_nor_thread(shown, qtbo
 
         assert ours() == [], name
         assert emitters(shown) == before, name
-    assert QThreadPool.globalInstance().activeThreadCount() == threads
+    assert QThreadPool.globalInstance().activeThreadCount() <= threads
 
 
 class Person:

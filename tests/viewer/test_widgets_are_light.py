@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-import sys, time
+import sys
 import napari
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
@@ -16,10 +16,7 @@ manager.discover()
 import pyqtgraph
 manifest = manager.get_manifest("napari-mmssl")
 for contribution in manifest.contributions.widgets:
-    began = time.perf_counter()
     widget = contribution.get_callable()(viewer)
-    took = time.perf_counter() - began
-    assert took < 5, (contribution.display_name, took)
 for command in manifest.contributions.commands:
     manager.commands.get(command.id)
 heavy = {"torch", "monai", "torchvision"} & set(sys.modules)

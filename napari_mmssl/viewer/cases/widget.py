@@ -16,6 +16,7 @@ from napari_mmssl.viewer.cases.pairing import PairingDialog, RowsFor
 from napari_mmssl.viewer.cases.read_ahead import ReadAhead
 from napari_mmssl.viewer.cases.view_controls import ViewControls
 from napari_mmssl.viewer.cases.voxel_checks import VoxelChecks
+from napari_mmssl.viewer.cases.welcome import draw_welcome
 from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.reading import Opened
@@ -146,7 +147,13 @@ class CasesWidget(Panel):
         )
         self._check.setEnabled(False)
         self.column.addWidget(self._check)
-        self._about = self.text("about_cohort", "No cohort yet. Choose a folder, or drop one on the window.")
+        self._about = self.text("about_cohort")
+        self._welcome = draw_welcome(self, self.open_cohort)
+        with self.group() as self._listed:
+            self._draw_list()
+        self._controls = ViewControls(self, self._view)
+
+    def _draw_list(self) -> None:
         self._list = CaseList(self)
         self._list.add_filters(self)
         self._list.chosen.connect(self.open_case)
@@ -164,7 +171,6 @@ class CasesWidget(Panel):
             self.button("◀ Previous", "previous_case", "Open the case above", lambda: self.step(-1), "Alt+Left"),
             self.button("Next ▶", "next_case", "Open the case below", lambda: self.step(1), "Alt+Right"),
         )
-        self._controls = ViewControls(self, self._view)
 
     # -- doing --------------------------------------------------------------------------------
 
@@ -227,6 +233,8 @@ class CasesWidget(Panel):
         self._list.table.add_findings({})
         self._check.setText("Check voxels")
         self._check.setEnabled(bool(cohort and cohort.cases))
+        self._welcome.setVisible(cohort is None)
+        self._listed.setVisible(cohort is not None)
         if cohort is None:
             return
         self._set_looking(False)

@@ -43,7 +43,7 @@ class CaseView:
         self._remove(self._of_role(COPY_ROLE))
         old = {origin.role: layer for layer, origin in self.ours() if origin.case is not None}
         notes += self._set_painted_aside(old)
-        before, plane = _extent(old.values()), _plane_of_slices(old.values())
+        before, plane, there = _extent(old.values()), _plane_of_slices(old.values()), set(self._viewer.layers)
         for layer_tuple in opened.layers:
             self._place(layer_tuple, old.pop(layer_tuple[1]["metadata"][METADATA_KEY].role, None))
         self._remove(old.values())
@@ -51,6 +51,9 @@ class CaseView:
             self.show_side_by_side()
         else:
             self.arrange(self._stacked())
+        if not there.issuperset(self._viewer.layers):
+            # What is in hand is what lies on top, not what was added last.
+            self._viewer.layers.selection.active = self.ours()[-1][0]
         self._face_slices(plane)
         self._look_at(opened, before)
         return [*notes, *opened.notes, *opened.problems]
@@ -102,6 +105,7 @@ class CaseView:
     def show_side_by_side(self) -> None:
         """Show each image in its own cell of napari's grid, with the labels over every one of them."""
         self._remove(self._of_role(COPY_ROLE))
+        active = self._viewer.layers.selection.active
         images, labels = ([layer for layer, _ in self._by_kind(kind)] for kind in (Image, Labels))
         copies = [self._copies_of(layer, len(images) - 1) for layer in labels]
         order: list[Layer] = []
@@ -113,6 +117,7 @@ class CaseView:
             name_in_cell(image)
         grid = self._viewer.canvas.grid
         grid.stride, grid.enabled = 1 + len(labels), True
+        self._viewer.layers.selection.active = active
         self._viewer.reset_view()
 
     def show_stacked(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_mmssl.viewer.parts.read_only_table import ReadOnlyTable
+from napari_mmssl.viewer.parts.read_only_table import ROW_HEIGHT, ReadOnlyTable
 from napari_mmssl.volumes.volume import LabelClass
 from napari_mmssl.workflows.difference import Difference
 from napari_mmssl.workflows.evaluate import Scores
@@ -20,6 +20,8 @@ _HEADS = (
     ("NSD", "Share of both surfaces within 2 mm of the other one"),
 )
 _N_PLAIN = 3
+#: So many are seen at once.
+_MOST_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,6 @@ class LegendTable(ReadOnlyTable):
     def __init__(self) -> None:
         super().__init__(_HEADS, name=1)
         self.setObjectName("legend")
-        self.setMinimumHeight(150)
         self.show_volumes([])
 
     def show_volumes(self, volumes: Sequence[ClassVolume], difference: Difference | None = None) -> None:
@@ -75,6 +76,10 @@ class LegendTable(ReadOnlyTable):
             if name in classes:
                 continue  # A region of one class is that class again.
             self.add_row(("", name, "", *_score_words(scores)))
+        # No empty room below the last row, and a bar to scroll with where there are many classes.
+        self.setFixedHeight(
+            self.horizontalHeader().sizeHint().height() + min(self.rowCount(), _MOST_ROWS) * ROW_HEIGHT + 4
+        )
 
 
 def _score_words(scores: Scores | None) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ class SegmentWidget(Panel):
     def _draw_judging(self) -> None:
         self._legend = LegendTable()
         self._legend.itemSelectionChanged.connect(self._pick_class)
-        self.column.addWidget(self._legend, 1)
+        self.column.addWidget(self._legend)
         self._layers = SegmentLayers(self)
         self._layers.add_to(self)
         self._lesions = LesionTable(self)
