@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_mmssl.inference.heap import trim_heap
+from napari_mmssl.inference.heap import HeapTrim
 from napari_mmssl.inference.slab_file import SlabFile
 
 Shape = tuple[int, int, int]
@@ -136,10 +136,10 @@ def finished_slabs(
     if needed is not None:
         corners = [corner for corner in corners if bool(needed[_box(corner, window)].any())] or corners
     weight = _weight(window, weighting).to(volumes.device)
-    sums = _Sums(volumes.shape[1:], sweep, weight)
+    sums, trim = _Sums(volumes.shape[1:], sweep, weight), HeapTrim()
     for first in range(0, len(corners), batch_size):
         between()
-        trim_heap()
+        trim()
         batch = corners[first : first + batch_size]
         # As a decorator of this generator, no_grad would hold on to each slab until the next one is done.
         with torch.no_grad():

@@ -62,4 +62,8 @@ class _Step(nn.Module):
     def forward(self, current: Tensor, skip: Tensor) -> Tensor:
         # Upsampling to the skip's own size serves odd shapes; shrinking first keeps it cheap.
         grown = functional.interpolate(self.shrink(current), size=skip.shape[2:], mode="trilinear", align_corners=False)
-        return self.refine(self.join(torch.cat([grown, skip], dim=1)))  # type: ignore[no-any-return]
+        both = torch.cat([grown, skip], dim=1)
+        del grown  # as large as the skip, and the convolutions to come are where memory peaks
+        joined = self.join(both)
+        del both
+        return self.refine(joined)  # type: ignore[no-any-return]
