@@ -8,10 +8,11 @@ import pytest
 import torch
 from small_cohorts import write_small_cohort
 
+from napari_mmssl.cli.main import main
 from napari_mmssl.training.memory import is_out_of_memory
 from napari_mmssl.training.run_folder import RunFolder
 
-#: After the first step, when its peak is known, the process may not grow by more than three quarters of it.
+#: After the first step, when its peak is known, the process may not grow by more than a share of it.
 _SHORT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
@@ -24,23 +25,30 @@ def kib(field):
 def listener(event):
     if event["kind"] == "step" and event["step"] == 1:
         size, peak = kib("VmSize"), kib("VmPeak")
-        resource.setrlimit(resource.RLIMIT_AS, (1024 * int(size + 0.75 * (peak - size)), resource.RLIM_INFINITY))
+        most = 1024 * int(size + float(share) * (peak - size))
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
-cohort, out = sys.argv[1:]
-flags = {"cohort": cohort, "recipe": "mae", "data": {"patch": [40, 40, 40]}}
+cohort, out, share = sys.argv[1:]
+flags = {"cohort": cohort, "recipe": "mae", "data": {"patch": [40, 40, 40]}, "checkpoint_every": 1}
 pretrain(pretrain_settings(flags=flags | {"optimisation": {"steps": 2, "batch_size": 8}}), Path(out), listener=listener)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as on Linux with glibc")
-def test_a_step_that_gets_no_memory_is_made_in_two_parts_and_the_run_goes_on(tmp_path):
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as on Linux with glibc")
+
+
+def train_short_of_memory(tmp_path, share):
     cohort = write_small_cohort(tmp_path / "cohort", cases=3)
-    words = [sys.executable, "-c", _SHORT_OF_MEMORY, str(cohort), str(tmp_path / "run")]
+    words = [sys.executable, "-c", _SHORT_OF_MEMORY, str(cohort), str(tmp_path / "run"), str(share)]
     environment = os.environ | {"MMSSL_HOME": str(tmp_path / "home"), "MMSSL_THREADS": "1", "OMP_NUM_THREADS": "1"}
     # What is freed goes back to the system at once, so that the peak is what a step takes.
     environment |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
+    return subprocess.run(words, env=environment, capture_output=True, check=False, timeout=250)
 
-    done = subprocess.run(words, env=environment, capture_output=True, check=False, timeout=250)
+
+@on_linux
+def test_a_step_that_gets_no_memory_is_made_in_two_parts_and_the_run_goes_on(tmp_path):
+    done = train_short_of_memory(tmp_path, 0.75)
 
     assert done.returncode == 0, done.stderr.decode()
     run = RunFolder(tmp_path / "run")
@@ -50,6 +58,28 @@ def test_a_step_that_gets_no_memory_is_made_in_two_parts_and_the_run_goes_on(tmp
     assert told[0]["text"].startswith("this machine had too little memory for 8 samples at once")
     assert [event["step"] for event in events if event["kind"] == "step"] == [1, 2]
     assert run.status()["state"] == "done"
+
+
+@on_linux
+def test_parts_that_get_no_memory_either_end_the_run_with_advice_and_it_goes_on_where_there_is_more(
+    tmp_path, monkeypatch
+):
+    done = train_short_of_memory(tmp_path, 0.3)
+
+    assert done.returncode != 0
+    run = RunFolder(tmp_path / "run")
+    events, _ = run.events()
+    assert [event["parts"] for event in events if event.get("about") == "memory"] == [2], done.stderr.decode()
+    assert [event["step"] for event in events if event["kind"] == "step"] == [1]
+    reason = run.status()["reason"]
+    assert reason.startswith("this machine has too little memory (")
+    assert "GiB are free) for a batch of 8 patches of (40, 40, 40) voxels, even in parts" in reason
+    assert run.status()["state"] == "failed"
+
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    assert main(["runs", "resume", str(run.path)]) == 0
+    assert [event["step"] for event in run.events()[0] if event["kind"] == "step"] == [1, 2]
 
 
 def test_what_torch_says_on_any_device_is_known_and_other_errors_are_not():
