@@ -93,10 +93,13 @@ def _resume(path: Path) -> int:
     from napari_mmssl.training.run_folder import RunFolder
     from napari_mmssl.workflows.resume import resume
 
-    status = RunFolder.open(path).status()
+    folder = RunFolder.open(path)
+    status = folder.status()
     if status["state"] in ("done", "cancelled"):
         print(f"'{path}' is {status['state']}; there is nothing to go on with", file=sys.stderr)
         return 0
+    if folder.is_alive() and folder.is_elsewhere():
+        print(f"'{path}' was at work on {status['host']}; looking for a sign of life", file=sys.stderr)
     with watched(status["total"], ("tile_accuracy", "dice")) as (line, interruption):
         resume(path, listener=line, interruption=interruption)
     return 130 if interruption.came else 0

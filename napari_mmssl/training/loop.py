@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +119,7 @@ class Loop:
             pin_memory=self.device.type == "cuda",
             told=lambda at, text: told.append(self._emit("warning", step=at, about="loader", text=text)),
         )
-        for batch in batches:
+        for batch in clock.waiting_for(batches):
             yield from told
             told.clear()
             request = self._order()
@@ -134,13 +134,11 @@ class Loop:
             if step % self.settings.checkpoint_every == 0:
                 yield self._checkpoint(move.optimiser, step)
             if clock.due():
-                self.run.set_status(
-                    "running", step=step, total=how.steps, eta_s=clock.eta_s(), step_s=round(clock.step_s(), 4)
-                )
+                self.run.set_status("running", step=step, total=how.steps, eta_s=clock.eta_s(), **clock.told())
                 self._track()
         else:
             state, request = "done", None
-        yield from self._end(move.optimiser, step, state, request)
+        yield from self._end(move.optimiser, step, state, request, clock)
 
     def _decided(self, request: Request | None) -> State:
         """Return the state to end in, or *running*; the same on all ranks, whoever of them got the order or signal."""
@@ -225,7 +223,7 @@ class Loop:
         return step
 
     def _end(
-        self, optimiser: torch.optim.Optimizer, step: int, state: State, request: Request | None
+        self, optimiser: torch.optim.Optimizer, step: int, state: State, request: Request | None, clock: "_Clock"
     ) -> Iterator[dict[str, Any]]:
         if not self.ranks.is_first:
             return
@@ -241,7 +239,7 @@ class Loop:
                 self.trainee.export(self.run.path / "weights")
         if request is not None:
             self.run.answer(request, step=step)
-        self.run.set_status(state, step=step, total=self.settings.optimisation.steps, eta_s=None)
+        self.run.set_status(state, step=step, total=self.settings.optimisation.steps, eta_s=None, **clock.told())
         yield self._emit("ended", step=step, state=state)
 
     def _failed(self, reason: str) -> RunFailed:
@@ -266,7 +264,10 @@ class Loop:
 
     def _file(self, name: str) -> Any:
         folder = self.run.path / "checkpoints"
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"cannot write '{folder}': {error.strerror}") from error
         return folder / f"{name}.safetensors"
 
     def _emit(self, kind: str, **fields: Any) -> dict[str, Any]:
@@ -300,11 +301,25 @@ def _json_number(value: float) -> float | None:
 
 
 class _Clock:
-    """Time left, from the mean of the steps done since the start."""
+    """Time left, from the mean of the steps done since the start, and how much of it batches were waited for."""
 
     def __init__(self, start: int, total: int) -> None:
         self._start, self._total, self._step = start, total, start
         self._began = self._last = time.monotonic()
+        self._first_batch: float | None = None
+        self._waited_s = 0.0
+
+    def waiting_for(self, batches: Iterable[PatchBatch]) -> Iterator[PatchBatch]:
+        """Yield ``batches``. The wait for the first one, in which loader processes start, does not count."""
+        began = time.monotonic()
+        for batch in batches:
+            now = time.monotonic()
+            if self._first_batch is None:
+                self._first_batch = now
+            else:
+                self._waited_s += now - began
+            yield batch
+            began = time.monotonic()
 
     def tick(self, step: int) -> None:
         self._step = step
@@ -316,8 +331,14 @@ class _Clock:
         self._last = now
         return True
 
-    def step_s(self) -> float:
-        return (time.monotonic() - self._began) / max(1, self._step - self._start)
+    def told(self) -> dict[str, float]:
+        """Return what the status says of speed: seconds a step, and the share of the time that batches took."""
+        told = {"step_s": round(self._step_s(), 4)} if self._step > self._start else {}
+        since = time.monotonic() - (self._first_batch or self._began)
+        return told | {"feed_wait": round(self._waited_s / since, 4) if since > 0 else 0.0}
 
     def eta_s(self) -> float:
-        return self.step_s() * (self._total - self._step)
+        return self._step_s() * (self._total - self._step)
+
+    def _step_s(self) -> float:
+        return (time.monotonic() - self._began) / max(1, self._step - self._start)

@@ -24,6 +24,8 @@ from napari_mmssl.pictures import Picture, write_picture
 #: Version of everything in the folder. What is newer is shown as far as it is understood, and never written to.
 FORMAT = 1
 KEPT_PICTURES = 20
+#: A file that another machine replaces on an NFS share while it is read is stale for a moment, and new at the next try.
+_READINGS = 3
 
 State = Literal["starting", "running", "paused", "done", "stopped", "cancelled", "failed"]
 Order = Literal["pause", "stop", "cancel"]
@@ -116,7 +118,7 @@ class RunFolder:
         """
         path = self.path / "status.json"
         try:
-            status = json.loads(path.read_text(encoding="utf-8"))
+            status = json.loads(_text(path))
         except (OSError, ValueError) as error:
             raise RunError(f"'{self.path}' is not a run folder: no readable status.json in it") from error
         if not isinstance(status, dict) or not isinstance(status.get("state"), str):
@@ -142,9 +144,13 @@ class RunFolder:
         status = self.status()
         if status["state"] not in ACTIVE_STATES:
             return False
-        elsewhere = status.get("host") != socket.gethostname()
         started = status.get("pid_started")
-        return elsewhere or (started is not None and bool(_process_start(int(status.get("pid", 0))) == started))
+        here = started is not None and bool(_process_start(int(status.get("pid", 0))) == started)
+        return here or self.is_elsewhere()
+
+    def is_elsewhere(self) -> bool:
+        """Whether the process that wrote the status was on another machine, where it cannot be asked for."""
+        return bool(self.status().get("host") != socket.gethostname())
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the events after byte ``offset`` and the offset to ask from next time.
@@ -304,6 +310,16 @@ class SilentRun(RunFolder):
 
     def save_picture(self, picture: Picture) -> None:
         """Write nothing."""
+
+
+def _text(path: Path) -> str:
+    for _ in range(_READINGS - 1):
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+    return path.read_text(encoding="utf-8")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_mmssl.errors import MmsslError, RunError
 from napari_mmssl.training.run_folder import RunFolder, SilentRun
 from napari_mmssl.workflows.material import Material, fingerprint
+from napari_mmssl.workflows.runs import is_silent
 
 if TYPE_CHECKING:
     from napari_mmssl.training.distributed import Ranks
@@ -41,14 +42,19 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if resume:
         run = RunFolder.open(out)
-        if run.is_alive():
-            raise RunError(f"'{out}' is at work already (process {run.status()['pid']} on {run.status()['host']})")
+        before = run.status()
+        died_elsewhere = run.is_alive() and run.is_elsewhere() and is_silent(run)
+        if run.is_alive() and not died_elsewhere:
+            raise RunError(f"'{out}' is at work already (process {before['pid']} on {before['host']})")
     else:
         run = RunFolder.create(out, kind, table)
     with run.held():
         if resume:
             # Orders are to the process that is gone; what comes from now on is meant for this one.
             run.clear_leftovers()
+            if died_elsewhere:
+                gone = f"process {before['pid']} on {before['host']} gave no sign of life"
+                run.emit("warning", text=f"{gone} and is taken for dead; this process goes on in its place")
             run.set_status("starting", reason=None)
         yield from _logged(run, resume=resume)
 
@@ -63,7 +69,8 @@ def _logged(run: RunFolder, *, resume: bool) -> Iterator[RunFolder]:
         yield run
     except MmsslError:
         log.close()
-        if not resume and run.status()["state"] == "starting":
+        # A folder that was moved away has no status any more, and no part in what is told.
+        if not resume and RunFolder.is_run(run.path) and run.status()["state"] == "starting":
             shutil.rmtree(run.path)
         raise
     finally:

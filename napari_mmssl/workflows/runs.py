@@ -14,6 +14,8 @@ from napari_mmssl.training.run_folder import ACTIVE_STATES, Order, RunFolder
 _LOOK_EVERY_S = 0.5
 _LEAST_GRACE_S = 10.0
 _LAST_EVENTS = 2000
+#: So long at least a run on another machine must give no sign of life to be taken for dead.
+_LEAST_SILENCE_S = 60.0
 
 
 def find_runs(folder: Path, depth: int = 3) -> Iterator[RunFolder]:
@@ -81,6 +83,25 @@ def grace_s(run: RunFolder) -> float:
     times = [event["time_s"] for event in run.events()[0][-_LAST_EVENTS:] if "time_s" in event]
     pause = max((after - before for before, after in pairwise(times)), default=0.0)
     return max(_LEAST_GRACE_S, 3 * float(run.status().get("step_s") or 0.0), 2 * pause)
+
+
+def is_silent(run: RunFolder) -> bool:
+    """Whether ``run``, by its status at work on another machine, is dead as far as can be told from here.
+
+    It is watched for a minute, or its grace time if that is longer: neither heartbeat nor a new event. Times in its
+    files are not asked, since the clocks of two machines differ.
+    """
+
+    def signs() -> tuple[object, int]:
+        return run.status().get("heartbeat"), (run.path / "events.jsonl").stat().st_size
+
+    before = signs()
+    until = time.monotonic() + max(_LEAST_SILENCE_S, grace_s(run))
+    while time.monotonic() < until:
+        time.sleep(_LOOK_EVERY_S)
+        if signs() != before:
+            return False
+    return True
 
 
 def insist(run: RunFolder, order: Order, *, least_s: float | None = None) -> str:

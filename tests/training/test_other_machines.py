@@ -1,0 +1,136 @@
+"""A run folder on a disk that several machines share, or that is moved about."""
+
+import errno
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_mmssl.cli.main import main
+from napari_mmssl.errors import RunError, RunFailed
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.configure import pretrain_settings
+from napari_mmssl.workflows.pretrain import pretrain
+from napari_mmssl.workflows.resume import resume
+from napari_mmssl.workflows.runs import follow_run
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def settings(cohort):
+    flags = {"cohort": str(cohort), "recipe": "mae", "data": {"patch": [16, 16, 16]}, "checkpoint_every": 1}
+    return pretrain_settings(flags=flags | {"optimisation": {"steps": 4, "batch_size": 2}})
+
+
+def say(run, **status):
+    """Change the status as another machine would see it left."""
+    file = run.path / "status.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | status))
+
+
+def encoder(run):
+    return load_file(run.path / "weights" / "encoder.safetensors")
+
+
+@pytest.fixture
+def run(cohort, tmp_path):
+    """A run that stands at step 2, and by its status is at work elsewhere; its clock is a year ahead."""
+
+    def listener(event):
+        if event["kind"] == "step" and event["step"] == 2:
+            RunFolder(tmp_path / "run").request("pause")
+
+    run = pretrain(settings(cohort), tmp_path / "run", listener=listener)
+    say(run, state="running", host="elsewhere", updated_s=time.time() + 3e7)
+    return run
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    for name in ("_LEAST_SILENCE_S", "_LEAST_GRACE_S"):
+        monkeypatch.setattr(f"napari_mmssl.workflows.runs.{name}", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_whose_machine_died_goes_on_here_bit_for_bit(cohort, tmp_path, run, capsys):
+    assert main(["runs", "resume", str(run.path)]) == 0
+
+    assert "looking for a sign of life" in capsys.readouterr().err
+    assert run.status()["state"] == "done"
+    told = [event["text"] for event in run.events()[0] if event["kind"] == "warning"]
+    assert any("on elsewhere gave no sign of life" in text for text in told)
+    unbroken = encoder(pretrain(settings(cohort), tmp_path / "unbroken"))
+    assert all(torch.equal(tensor, unbroken[name]) for name, tensor in encoder(run).items())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_that_lives_on_another_machine_is_left_alone(run):
+    ended = threading.Event()
+
+    def beat():
+        number = 100
+        while not ended.wait(0.05):
+            number += 1
+            say(run, heartbeat=number)
+
+    other_machine = threading.Thread(target=beat)
+    other_machine.start()
+    try:
+        with pytest.raises(RunError, match=r"at work already .* on elsewhere"):
+            resume(run.path)
+    finally:
+        ended.set()
+        other_machine.join()
+    assert run.status()["step"] == 2
+
+
+def test_a_run_whose_folder_is_moved_fails_in_a_sentence_and_goes_on_where_it_lies(cohort, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+
+    def move(event):
+        if event["kind"] == "step" and event["step"] == 3:
+            here.rename(there)
+
+    with pytest.raises(RunFailed, match="cannot write"):
+        pretrain(settings(cohort), here, listener=move)
+    say(RunFolder(there), pid=2**22 + 1)
+
+    resume(there)
+
+    assert RunFolder(there).status()["state"] == "done"
+    assert not here.exists()
+    unbroken = encoder(pretrain(settings(cohort), tmp_path / "unbroken"))
+    assert all(torch.equal(tensor, unbroken[name]) for name, tensor in encoder(RunFolder(there)).items())
+
+
+def test_who_only_looks_writes_nothing(run, tmp_path):
+    def everything():
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [run.path, *run.path.rglob("*")]}
+
+    say(run, state="paused")
+    before = everything()
+
+    assert main(["runs", "list", str(tmp_path)]) == 0
+    assert main(["runs", "show", str(run.path)]) == 0
+    assert follow_run(run, lambda event: None) == "paused"
+
+    assert everything() == before
+
+
+def test_a_status_that_is_replaced_while_it_is_read_over_nfs_is_read_again(run, monkeypatch):
+    read, stale = Path.read_text, [1, 1]
+
+    def read_text(path, *args, **kwargs):
+        if stale:  # as an NFS client says it; a local disk never does
+            stale.pop()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return read(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+
+    assert run.status()["step"] == 2
