@@ -101,7 +101,7 @@ class Person:
         self.jobs = []
 
     def until(self, true):
-        self.qtbot.waitUntil(true, timeout=10_000)
+        self.qtbot.waitUntil(true, timeout=30_000)
 
     def answers(self, folder):
         """Answer the next question for a folder."""

@@ -115,3 +115,15 @@ def test_letters_repeat_in_every_cell_of_the_grid(viewer):
     face_patient(viewer)
 
     assert all(o.gridded for name, o in viewer.canvas.overlays.items() if "mmssl" in name)
+
+
+def test_in_a_grid_one_letter_for_each_axis_leaves_the_room_of_the_names(viewer):
+    prepare_camera(viewer)
+    add_scan(viewer)
+
+    viewer.canvas.grid.enabled = True
+    in_cells = letters(viewer)
+    viewer.canvas.grid.enabled = False
+
+    assert in_cells == {"top": "A", "left": "R"}
+    assert letters(viewer) == {"top": "A", "bottom": "P", "left": "R", "right": "L"}

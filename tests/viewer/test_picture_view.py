@@ -101,3 +101,25 @@ def test_a_picture_without_matches_shows_its_people_and_says_so():
 
     assert "0% of the tokens" in words
     assert picture_cells(Picture("neighbourhood_alignment", 1, "anna", none, {}))
+
+
+def test_an_answer_lies_in_the_grey_of_what_it_answers(view, viewer):
+    ramp = np.linspace(0, 10, np.prod(SHAPE)).reshape(SHAPE)
+    arrays = {"target": ramp, "reconstruction": ramp / 100, "error": ramp / 50}
+    items = tuple(PictureItem(name, "image", array, TURNED, "") for name, array in arrays.items())
+    view.show(Picture("masked_reconstruction", 1, "anna", items, {}))
+
+    limits = {layer.name: tuple(layer.contrast_limits) for layer in viewer.layers}
+    assert limits["reconstruction"] == limits["target"]
+    assert limits["error"][1] < 0.3
+
+
+def test_an_answer_to_one_of_two_lies_in_the_grey_of_that_one(view, viewer):
+    ramp = np.linspace(0, 10, np.prod(SHAPE)).reshape(SHAPE)
+    arrays = {"first": ramp, "first_inpainted": ramp / 100, "second": ramp * 5, "second_inpainted": ramp}
+    items = tuple(PictureItem(name, "image", array, TURNED, "") for name, array in arrays.items())
+    view.show(Picture("rotation_inpainting_contrast", 1, "anna", items, {}))
+
+    limits = {layer.name: tuple(layer.contrast_limits) for layer in viewer.layers}
+    assert limits["first inpainted"] == limits["first"]
+    assert limits["second inpainted"] == limits["second"]

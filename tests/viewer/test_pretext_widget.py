@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,3 +248,26 @@ def test_a_grid_that_does_not_fit_is_one_sentence(widget, qtbot):
     qtbot.waitUntil(lambda: "do not fit" in state.text(), timeout=20_000)
 
     assert not widget.controls.shows_puzzle
+
+
+def test_the_puzzle_of_any_objective_is_shown_as_one(widget, qtbot, viewer, rng, tmp_path):
+    picture = replace(solved_picture(widget, qtbot, rng), name="permutation_classification")
+    widget.controls.clear()
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    run.save_picture(picture)
+
+    widget.set_run(run.path)
+    widget.show_last_picture()
+    qtbot.waitUntil(lambda: widget.controls.shows_puzzle, timeout=20_000)
+
+    assert of_role(viewer, "solved") is not None
+
+
+def test_back_to_the_case_takes_the_matrices_of_a_picture_away_too(widget, qtbot, viewer):
+    widget.controls.show_matrices([("similarity", np.eye(3))])
+    assert not widget.controls.matrices.isHidden()
+
+    widget.findChild(QPushButton, "back").click()
+
+    assert widget.controls.matrices.isHidden()
+    assert widget.controls.back.isHidden()

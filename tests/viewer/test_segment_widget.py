@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QLabel, QPushButton, QTableWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QTableWidget
 
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.training.weights_cards import write_card
@@ -10,8 +10,8 @@ from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.reading import read_case
 from napari_mmssl.viewer.segment.legend import class_volumes
 from napari_mmssl.viewer.segment.widget import SegmentWidget
-from napari_mmssl.volumes.image_files import read_label_map, read_volume
-from napari_mmssl.volumes.volume import LabelClass
+from napari_mmssl.volumes.image_files import read_label_map, read_volume, write_label_map
+from napari_mmssl.volumes.volume import LabelClass, LabelMap
 
 
 @pytest.fixture
@@ -150,3 +150,39 @@ def test_a_failing_prediction_is_one_sentence(viewer, qtbot, cohort_folder, fake
 
     assert widget.findChild(QLabel, "state").text() == "no case in 'here' has a modality to learn from"
     assert button(widget, "start").isEnabled()
+
+
+def test_a_second_answer_leaves_the_slice_in_view_if_it_shows_any_of_it(widget, qtbot, weights, viewer):
+    layer = segment(widget, qtbot, weights)
+    drawn = np.argwhere(layer.data)[0]
+    shown = layer.data_to_world(drawn)
+    viewer.dims.set_point(range(3), shown)
+    before = viewer.dims.point
+
+    widget.layer = None
+    button(widget, "start").click()
+    qtbot.waitUntil(lambda: widget.layer is not None, timeout=20_000)
+
+    assert viewer.dims.point == before
+
+
+def test_only_sequences_that_the_network_knows_can_be_switched_off(widget, qtbot, tmp_path):
+    assert widget.findChild(QCheckBox, "use_t2") is not None
+    (tmp_path / "known" / "weights").mkdir(parents=True)
+    card = {"kind": "finetune", "task": "segmentation", "modalities": ["flair", "t1"]}
+    write_card(tmp_path / "known" / "weights", card)
+
+    widget.set_weights(tmp_path / "known")
+
+    qtbot.waitUntil(lambda: widget.findChild(QCheckBox, "use_t2") is None, timeout=5_000)
+    assert widget.findChild(QCheckBox, "use_t1").isChecked()
+
+
+def test_an_answer_without_any_class_is_told(widget, qtbot, cohort_folder, tmp_path):
+    scan = read_volume(cohort_folder / "anna" / "t1.nii.gz")
+    write_label_map(tmp_path / "empty.nii.gz", LabelMap(np.zeros(scan.geometry.shape, np.uint8), scan.geometry))
+
+    widget.open_elsewhere(tmp_path / "empty.nii.gz")
+    qtbot.waitUntil(lambda: widget.measured is not None, timeout=20_000)
+
+    assert "nothing was found" in widget.findChild(QLabel, "state").text()

@@ -5,55 +5,19 @@ By clicks, in a real window, with real processes behind it; only the system's fi
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QSpinBox, QTableView, QTableWidget
+from clicked_window import ClickedWindow
+from qtpy.QtWidgets import QComboBox, QLineEdit, QSpinBox, QTableView, QTableWidget
 from small_cohorts import write_small_cohort
 from trained_networks import write_network
 
-from napari_mmssl.viewer.workspace import PLUGIN, WIDGETS, open_workspace
 from napari_mmssl.volumes.image_files import read_label_map
 
 pytestmark = pytest.mark.gl
 
 
-class Window:
-    """The workspace, and somebody who clicks in it."""
-
-    def __init__(self, viewer, qtbot, monkeypatch):
-        self.viewer, self._qtbot, self._monkeypatch = viewer, qtbot, monkeypatch
-        open_workspace(viewer)
-        self.widgets = {name: viewer.window.dock_widgets[f"{name} ({PLUGIN})"] for name in WIDGETS}
-        self.session = self.widgets["Cases"].session
-
-    def __getitem__(self, name):
-        return self.widgets[name]
-
-    def turn_to(self, name):
-        self[name].parent().show()
-        self[name].parent().raise_()
-
-    def part(self, widget, kind, name):
-        return self[widget].findChild(kind, name)
-
-    def click(self, widget, name):
-        button = self.part(widget, QPushButton, name)
-        self.until(button.isEnabled)
-        self._qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-
-    def answer(self, dialog, path):
-        said = str(path) if dialog == "getExistingDirectory" else (str(path), "")
-        self._monkeypatch.setattr(QFileDialog, dialog, lambda *_args, **_kwargs: said)
-
-    def words(self, widget, name="state"):
-        return self.part(widget, QLabel, name).text()
-
-    def until(self, true, seconds=120):
-        self._qtbot.waitUntil(true, timeout=1000 * seconds)
-
-
 @pytest.fixture
-def window(make_napari_viewer, qtbot, monkeypatch):
-    return Window(make_napari_viewer(show=True), qtbot, monkeypatch)
+def window(make_napari_viewer, qtbot, monkeypatch, tmp_path):
+    return ClickedWindow(make_napari_viewer(show=True), qtbot, monkeypatch, tmp_path / "pictures")
 
 
 @pytest.fixture
