@@ -19,6 +19,8 @@ Weighting = Literal["gaussian", "constant"]
 _LEAST_WEIGHT = 1e-3
 #: So many planes are divided by their weights at a time: the sums of weights of a whole slab would be memory too.
 _PLANES = 8
+#: Of the volume's bytes; more freed memory than this is given back between batches.
+_BEARABLE_SHARE = 8
 
 
 def predict_windows(
@@ -136,7 +138,7 @@ def finished_slabs(
     if needed is not None:
         corners = [corner for corner in corners if bool(needed[_box(corner, window)].any())] or corners
     weight = _weight(window, weighting).to(volumes.device)
-    sums, trim = _Sums(volumes.shape[1:], sweep, weight), HeapTrim()
+    sums, trim = _Sums(volumes.shape[1:], sweep, weight), HeapTrim(volumes.nbytes // _BEARABLE_SHARE)
     for first in range(0, len(corners), batch_size):
         between()
         trim()

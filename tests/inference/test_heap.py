@@ -10,7 +10,7 @@ from napari_mmssl.inference.heap import HeapTrim, _malloc_trim
 @pytest.mark.skipif(_malloc_trim() is None, reason="the C library of this system has no such call")
 def test_memory_that_was_freed_is_given_back():
     resident = psutil.Process().memory_info
-    trim = HeapTrim()
+    trim = HeapTrim(1 << 20)
     trim()
     before = resident().rss
     blocks = [torch.ones(16 * 1024) for _ in range(2000)]  # 125 MiB, too small each to be mapped alone
