@@ -20,6 +20,7 @@ class Stage:
         self.view = CaseView(viewer)
         self._hidden: list[Layer] = []
         self._point: tuple[float, ...] = ()
+        self._active: Layer | None = None
         self._taken = False
         self._margins: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
@@ -33,6 +34,7 @@ class Stage:
         """
         self.clear()
         self._taken, self._point = True, self._viewer.dims.point
+        self._active = self._viewer.layers.selection.active
         self._margins = (self._viewer.dims.margin_left, self._viewer.dims.margin_right)
         for layer, _ in self.view.ours():
             if layer.visible:
@@ -62,6 +64,9 @@ class Stage:
         for layer in self._hidden:
             layer.visible = True
         self._hidden.clear()
+        if self._active in self._viewer.layers:
+            self._viewer.layers.selection.active = self._active
+        self._active = None
         self._viewer.dims.margin_left, self._viewer.dims.margin_right = self._margins
         self._set_grid((-1, -1), 1, enabled=False)
         self._viewer.reset_view()

@@ -195,11 +195,12 @@ class PretextWidget(Panel):
         while self._modalities:
             box = self._modalities.pop()
             self._modality_row.removeWidget(box)
+            box.hide()
             box.deleteLater()
         for n, name in enumerate(in_order(case.modalities) if case else ()):
             box = self.part(QCheckBox(name), f"mix_{name}")
             box.setChecked(True)
-            self._modality_row.addWidget(box, n // 3, n % 3)
+            self._modality_row.addWidget(box, n // 4, n % 4)
             self._modalities.append(box)
         self._refresh()
 

@@ -34,6 +34,7 @@ class ModalityBoxes(QWidget):
         while self._boxes:
             box = self._boxes.pop()
             self._grid.removeWidget(box)
+            box.hide()
             box.deleteLater()
         there = [name for name in (in_order(case.modalities) if case else ()) if not known or name in known]
         for n, name in enumerate(there):
