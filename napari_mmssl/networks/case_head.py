@@ -42,44 +42,6 @@ def pooled(pyramid: list[Tensor], inside: Tensor | None = None) -> Tensor:
 _SPEED = 10.0
 
 
-#: Features that hardly differ between people are not blown up by more than this, beside the others.
-_LEAST_SPREAD = 0.02
-
-
-class PeopleNorm(nn.Module):
-    """Features ``(B, F)`` less their mean over people, over their spread; both found once, before the first step.
-
-    Pooled features are large where they are alike in everybody and differ between people by little; a perceptron, and
-    a normalisation over the features of one person, would see the former. Standardising on first data is that of
-    Salimans and Kingma 2016, arXiv:1602.07868, section 3. No batch statistics: afterwards it is a fixed map.
-    """
-
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("spread", torch.ones(width))
-        self.register_load_state_dict_pre_hook(_fill_in)  # type: ignore[no-untyped-call]
-
-    def settle(self, people: Tensor) -> None:
-        """Take mean and spread from features of several people ``(N, F)``."""
-        spread = people.std(dim=0)
-        self.mean = people.mean(dim=0)
-        self.spread = spread.clamp(min=_LEAST_SPREAD * float(spread.mean())).clamp(min=1e-6)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return standardised features."""
-        return (features - self.mean) / self.spread
-
-
-def _fill_in(module: nn.Module, state: dict[str, Tensor], prefix: str, *_rest: object) -> None:
-    """Let weights of the time before this layer through: there, features went on as they were."""
-    for name, buffer in module.named_buffers(recurse=False):
-        state.setdefault(prefix + name, buffer)
-
-
 class CaseNetwork(nn.Module):
     """From the modalities of a whole case, and what is known beside them, to ``n_out`` numbers.
 
@@ -101,7 +63,6 @@ class CaseNetwork(nn.Module):
         super().__init__()
         self.encoder = encoder
         width = pooled_width(encoder)
-        self.people = PeopleNorm(width)
         self.norm = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout))
         self.head = nn.Sequential(
             nn.Linear(width + n_covariates, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, n_out)
@@ -117,7 +78,7 @@ class CaseNetwork(nn.Module):
 
     def numbers(self, pyramid: list[Tensor], covariates: Tensor, inside: Tensor | None = None) -> Tensor:
         """Return ``(B, n_out)``, given features and ``covariates`` ``(B, n)``; see :func:`pooled` for ``inside``."""
-        image = self.norm(self.people(pooled(pyramid, inside)))
+        image = self.norm(pooled(pyramid, inside))
         covariates = covariates.to(image)
         given: Tensor = self.head(torch.cat([image, covariates], dim=1))
         return given if self.direct is None else given + _SPEED * self.direct(covariates)

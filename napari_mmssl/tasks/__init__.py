@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # modules of cohorts/ read label conventions from this packag
     from napari_mmssl.networks.encoders import Encoder
     from napari_mmssl.pictures import Picture
     from napari_mmssl.sampling.batch import PatchBatch
-    from napari_mmssl.sampling.sampler import PatchSampler
     from napari_mmssl.tasks.label_convention import LabelConvention
 
 Shape = tuple[int, int, int]
@@ -134,9 +133,6 @@ class Task(ABC, Generic[S]):
     @abstractmethod
     def network(self, encoder: "Encoder", *, learning: bool) -> "nn.Module":
         """Return the network; without ``learning``, without the parts that only serve to learn."""
-
-    def settle(self, network: "nn.Module", batches: "PatchSampler") -> None:
-        """Give the network what it must know of the training cases before the first step; by default nothing."""
 
     @abstractmethod
     def losses(

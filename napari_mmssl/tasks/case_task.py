@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from napari_mmssl.cohorts.prepare import PreparedCase
     from napari_mmssl.networks.encoders import Encoder
     from napari_mmssl.sampling.batch import PatchBatch
-    from napari_mmssl.sampling.sampler import PatchSampler
 
 #: Patches grow to a multiple of this, which every encoder can halve four times.
 _MULTIPLE = 16
-#: Patches of training cases, about, by which features are standardised before the first step.
-_SETTLED = 32
 
 
 class CaseTaskSettings(TaskSettings):
@@ -59,26 +56,6 @@ class CaseTask(Task[V]):
         n_covariates = 2 if self.settings.age else 0
         how = self.settings
         return CaseNetwork(encoder, n_covariates, self.n_numbers, hidden=how.hidden, dropout=how.dropout)
-
-    def settle(self, network: "nn.Module", batches: "PatchSampler") -> None:
-        """Let the head know how pooled features differ between some of the people who are learned from."""
-        import torch
-
-        from napari_mmssl.networks.case_head import CaseNetwork, pooled
-
-        if not isinstance(network, CaseNetwork):
-            raise TypeError(f"{type(network).__name__} gives no values of a whole case")
-        device = next(network.parameters()).device
-        n_batches = min(len(batches), -(-_SETTLED // batches.batch_size))
-        network.eval()
-        rows = []
-        with torch.no_grad():
-            for number in range(n_batches):
-                batch = batches[number].to(device)
-                rows.append(pooled(network.encode(batch.volumes, batch.modality >= 0), batch.foreground))
-        people = torch.cat(rows)
-        if len(people) > 1:
-            network.people.settle(people)
 
     def losses(
         self, network: "nn.Module", pyramid: list["Tensor"], batch: "PatchBatch", clinical: Sequence[Clinical]

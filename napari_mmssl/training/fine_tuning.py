@@ -117,7 +117,6 @@ class FineTuning(Trainee):
             label_share=sampling.label_share,
         )
         self._validation = task.prepare(validation)
-        task.settle(self.network, self.batches)
 
     def step(self, batch: PatchBatch) -> StepResult:
         """Return the task's terms on one batch."""
