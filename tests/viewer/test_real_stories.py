@@ -71,6 +71,7 @@ def test_a_clinician_looks_at_a_tumour_of_four_sequences(window, shared_data):
     assert window.part("Cases", QTableView, "case_table").model().rowCount() == 2
 
 
+@pytest.mark.slow
 def test_a_clinician_opens_dicom_sees_what_was_matched_and_saves_for_the_archive(window, shared_data, tmp_path):
     open_cohort(window, shared_data / "dicom" / "ProstateX-0218")
     open_row(window, 0)
@@ -106,6 +107,7 @@ def test_a_clinician_opens_dicom_sees_what_was_matched_and_saves_for_the_archive
     np.testing.assert_array_equal(CaseView(window.viewer).of_role("prediction").data, drawn)
 
 
+@pytest.mark.slow
 def test_a_clinician_judges_corrects_and_takes_home_a_segmentation(window, shared_data, tmp_path):
     open_cohort(window, shared_data / "mini_cohort_2mm")
     open_row(window, 1)
