@@ -122,7 +122,7 @@ class LesionTable(ReadOnlyTable):
     def _add_lesion(self, lesion: Lesion) -> None:
         # Below 0.1 ml a second digit tells specks apart.
         size = f"{lesion.volume_ml:.1f}" if lesion.volume_ml >= 0.1 else f"{lesion.volume_ml:.2f}"
-        centroid = (f"{value:.0f}" for value in lesion.centroid_mm)
+        centroid = (str(round(value)) for value in lesion.centroid_mm)
         tip = f"{lesion.label.name}, {lesion.voxels} voxels"
         self.add_row((lesion.label.colour, size, f"{lesion.longest_mm:.1f}", *centroid), tip=tip)
 
