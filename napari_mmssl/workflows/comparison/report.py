@@ -21,8 +21,9 @@ pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; }
 """
 _TITLE = "Did pretraining help?"
 _MEANING = """Every arm had the same encoder, people, labels, seeds and fine-tuning (scratch_no_dropout alone sees all
-modalities at every step); arms with pretraining had the same budget of it. A draw has its own split of the people, labelled people and seeds. "No difference shown" means that the
-95 % interval of the paired difference holds zero: it is not evidence that there is none."""
+modalities at every step); arms with pretraining had the same budget of it. A draw has its own split of the people,
+labelled people and seeds. "No difference shown" means that the 95 % interval of the paired difference holds zero: it is
+not evidence that there is none."""
 _END = f"napari-mmssl {__version__}. Every number of every person is in table.csv."
 #: What makes no other study of it: the command names these on their own.
 _NAMED = {"kind", "cohort", "arms", "label_fractions", "draws", "device"}
