@@ -14,3 +14,8 @@ def text_colour(viewer: Any) -> str:
 def is_dark(viewer: Any) -> bool:
     """Whether text is light on dark in the theme of ``viewer``."""
     return bool(get_theme(viewer.theme).type == "dark")
+
+
+def keep_no_background(plot: Any) -> None:
+    """Let the pyqtgraph ``plot`` draw its background each time; what Qt keeps of it outlasts a change of theme."""
+    plot.setCacheMode(plot.CacheModeFlag.CacheNone)

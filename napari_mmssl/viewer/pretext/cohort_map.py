@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import RunFailed
 from napari_mmssl.viewer.parts.panel import Panel, beside
-from napari_mmssl.viewer.parts.theming import text_colour
+from napari_mmssl.viewer.parts.theming import keep_no_background, text_colour
 from napari_mmssl.viewer.pretext.map_values import CohortMap
 from napari_mmssl.viewer.runs.monitor import Launch, last_words
 from napari_mmssl.viewer.runs.split_groups import groups_of
@@ -52,6 +52,7 @@ class CohortMapView(QWidget):
         self._column = panel.part(QComboBox(), "map_colours", "What the points are coloured by")
         self._column.currentTextChanged.connect(lambda _words: self._draw())
         self._plot = pg.PlotWidget(background=None)
+        keep_no_background(self._plot)
         panel.part(self._plot, "cohort_map", "Each point is a case; click one to open it")
         self._plot.setFixedHeight(_HEIGHT)
         self._plot.hideButtons()

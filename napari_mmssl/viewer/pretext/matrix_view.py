@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QSizePolicy
 
-from napari_mmssl.viewer.parts.theming import text_colour
+from napari_mmssl.viewer.parts.theming import keep_no_background, text_colour
 
 
 class MatrixView(pg.GraphicsLayoutWidget):
@@ -16,6 +16,7 @@ class MatrixView(pg.GraphicsLayoutWidget):
         super().__init__()
         self.setObjectName("matrices")
         self.setBackground(None)
+        keep_no_background(self)
         self.setMinimumHeight(150)
         self.setMaximumHeight(260)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_mmssl.viewer.parts.theming import is_dark, text_colour
+from napari_mmssl.viewer.parts.theming import is_dark, keep_no_background, text_colour
 from napari_mmssl.viewer.runs.curve_values import Curve, smoothed
 
 #: Okabe and Ito's colours, which the colour-blind tell apart too; on white, yellow and sky blue are darkened.
@@ -45,6 +45,7 @@ class LinesPlot(QWidget):
         self._lines: dict[str, tuple[Any, Any]] = {}
         self._over, self._log = 1, False
         self.legend, self.plot = QLabel(), pg.PlotWidget(background=None)
+        keep_no_background(self.plot)
         self.legend.setWordWrap(True)
         self.plot.setObjectName(name)
         self.plot.setMinimumHeight(110)
