@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from small_cohorts import write_small_cohort
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
 
 from napari_mmssl.errors import ReadError, RunError, RunFailed
 from napari_mmssl.training.pretraining import Pretraining
@@ -122,8 +123,10 @@ def kill_loaders():
         child.send_signal(signal.SIGKILL)
 
 
-def test_a_killed_loader_is_replaced_and_changes_nothing(cohort, unbroken, tmp_path):
+def test_a_killed_loader_is_replaced_and_changes_nothing(cohort, unbroken, tmp_path, monkeypatch):
     # Any loader but ours leaves torch's handler of dead children behind, which raises wherever the program stands.
+    # torch sets it once a process, which another test may have been the occasion of.
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
     assert list(DataLoader(range(2), batch_size=None, num_workers=1)) == [0, 1]
     assert signal.getsignal(signal.SIGCHLD).__module__.startswith("torch.")
 
