@@ -9,6 +9,10 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
+#: All that have not ended. What Qt calls while it deletes a widget must outlive it: of a widget that only Python's
+#: collector ends, a callback that nothing else holds is cleared first, and calling it ends the process.
+_LISTENING: "set[Listening]" = set()
+
 
 class Listening:
     """Connects emitters for as long as ``widget`` is in its dock, and alive."""
@@ -21,7 +25,8 @@ class Listening:
         # The filter is a child, so that Qt ends it with the widget; this object may be asked after that.
         self._filter = _DockFilter(widget, self._left_dock)
         # A closing window deletes its docks without taking the widgets out of them first.
-        widget.destroyed.connect(lambda _object=None: self.end())
+        widget.destroyed.connect(self._deleted)
+        _LISTENING.add(self)
 
     def on(self, emitter: Any, callback: Callable[..., Any]) -> None:
         """Call ``callback`` at each emission."""
@@ -39,9 +44,13 @@ class Listening:
     def end(self) -> None:
         """Stop hearing anything; safe to call again."""
         self.over = True
+        _LISTENING.discard(self)
         undo, self._undo = self._undo, []
         for call in undo:
             call()
+
+    def _deleted(self, _widget: Any = None) -> None:
+        self.end()
 
     def _left_dock(self) -> None:
         closed, self._closed = self._closed, []

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import Order, RunFolder
 from napari_mmssl.viewer.parts.closing import CloseGuard
+from napari_mmssl.viewer.parts.listening import Listening
 from napari_mmssl.viewer.runs.following import Update, progress_words
 from napari_mmssl.viewer.runs.indicator import slow_indicator
 from napari_mmssl.viewer.runs.watching import Watched, watch
@@ -41,9 +42,9 @@ class RunMonitor(QObject):
         self._bar: Any = None
         self._cancelled = False
         self._what = ""
-        if parent is not None:
+        if isinstance(parent, QWidget):
             # A window that closes deletes this with its widget; the thread that watches would go on telling it.
-            parent.destroyed.connect(lambda _object=None: self.leave())
+            Listening(parent).undo(self.leave)
 
     @property
     def active(self) -> bool:
