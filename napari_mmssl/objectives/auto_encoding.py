@@ -10,6 +10,7 @@ from napari_mmssl.config import Settings
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.reconstruction import ReconstructionDecoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
+from napari_mmssl.objectives.reconstruction import image_items
 from napari_mmssl.objectives.topology_tokens import FIRST, SECOND, DrawnModalities, two_views
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.sampling.batch import PatchBatch
@@ -79,8 +80,5 @@ class AutoEncoding(Objective[AutoEncodingSettings]):
                 (which, views.inputs[name][0, 0], f"The patch in {modality}"),
                 (f"{which}_again", answer[0, 0], "The network's answer, from its deepest features alone"),
             ]
-            items += [
-                PictureItem(item, "image", array.detach().float().cpu().numpy(), affine, said)
-                for item, array, said in shown
-            ]
+            items += image_items(shown, affine)
         return items, {"modalities": [batch.vocabulary[drawn.first[0]], batch.vocabulary[drawn.second[0]]]}

@@ -12,7 +12,7 @@ from napari_mmssl.config import Settings
 from napari_mmssl.networks.decoder import UNetDecoder
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.objectives.reconstruction import draw_target, take_targets
+from napari_mmssl.objectives.reconstruction import ERROR, draw_target, image_items, take_targets
 from napari_mmssl.ops.distortions import (
     bend_intensities,
     draw_intensity_curve,
@@ -150,10 +150,6 @@ class GenesisRestoration(Objective[GenesisRestorationSettings]):
             ("target", target, f"The patch as it is, in {name}"),
             ("distorted", distorted.given[0, 0], f"What the network is given: {distorted.done[0]}"),
             ("restored", answer, "The network's answer"),
-            ("error", (answer - target).abs(), "How far off the answer is, in units of the body's standard deviation"),
+            ("error", (answer - target).abs(), ERROR),
         ]
-        items = [
-            PictureItem(item, "image", array.detach().float().cpu().numpy(), affine, said)
-            for item, array, said in shown
-        ]
-        return items, {"modality": name, "done": distorted.done[0]}
+        return image_items(shown, affine), {"modality": name, "done": distorted.done[0]}

@@ -11,7 +11,7 @@ from napari_mmssl.networks.decoder import UNetDecoder
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.fusion import network_input
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.objectives.reconstruction import BlockSettings, draw_kept, reconstruction_items
+from napari_mmssl.objectives.reconstruction import ERROR, BlockSettings, draw_kept, image_items
 from napari_mmssl.ops.masking import fill, masked_mean
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.randomness import counted_rng
@@ -126,22 +126,31 @@ class MultimodalReconstruction(Objective[MultimodalReconstructionSettings]):
         return Losses({"error": loss}, {"multimodal_error": error, "multimodal_gain": gain})
 
     def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
-        """Return one modality of the first sample, a hidden one if there is: target, input, answer and error."""
+        """Return one modality of the first sample, a hidden one if there is, and all that the network is given."""
         hidden: _Hidden = views.memory
         there, shown = hidden.there[0], hidden.shown[0]
         channel = int(torch.argmax((there & ~shown).int() if (there & ~shown).any() else there.int()))
+        name, target = batch.vocabulary[channel], hidden.target[0, channel]
         answer = self.decoder(features[_VIEW]).float()[0, channel]
-        items = reconstruction_items(
-            hidden.target[0, channel],
-            hidden.kept[0, channel],
-            hidden.filled[0, channel],
-            answer,
-            batch.patch_to_world[0].cpu().numpy(),
-            batch.vocabulary[channel],
-            "The network's answer, from all modalities shown",
-        )
-        names = [[name for name, flag in zip(batch.vocabulary, flags, strict=True) if flag] for flags in (shown, there)]
-        return items, {"modality": batch.vocabulary[channel], "shown": names[0], "asked_for": names[1]}
+        given = [
+            (
+                f"given {batch.vocabulary[one]}",
+                hidden.filled[0, one],
+                f"What the network sees in {batch.vocabulary[one]}",
+            )
+            for one in torch.nonzero(shown).flatten().tolist()
+        ]
+        items = [
+            ("target", target, f"The patch as it is, in {name}"),
+            *given,
+            ("reconstruction", answer, f"The network's answer in {name}, from all that it sees"),
+            ("error", (answer - target).abs(), ERROR),
+        ]
+        details = {
+            "modality": name,
+            "shown": [batch.vocabulary[one] for one in torch.nonzero(shown).flatten().tolist()],
+        }
+        return image_items(items, batch.patch_to_world[0].cpu().numpy()), details
 
 
 def _spread(flags: Tensor, like: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What the objectives share that hide blocks of a patch and ask for them back."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -21,6 +21,8 @@ from napari_mmssl.sampling.batch import PatchBatch
 
 Shape = tuple[int, int, int]
 Placement = Literal["random", "whole"]
+#: What an image of errors shows.
+ERROR = "How far off the answer is, in units of the body's standard deviation"
 
 
 class BlockSettings(Settings):
@@ -153,29 +155,20 @@ class Reconstruction(Objective[R]):
         filled: Filled = views.memory
         name = batch.vocabulary[filled.channel[0]]
         affine = batch.patch_to_world[0].cpu().numpy()
-        items = reconstruction_items(
-            filled.target[0, 0],
-            filled.kept[0, 0],
-            filled.input[0, 0],
-            self.reconstruct(filled, features)[0, 0],
-            affine,
-            name,
-            "The network's answer, from its deepest features alone",
-        )
-        return items, {"modality": name, "hidden_share": self.settings.hidden_share}
+        answer = self.reconstruct(filled, features)[0, 0]
+        target, kept = filled.target[0, 0], filled.kept[0, 0]
+        shown = [
+            ("target", target, f"The patch as it is, in {name}"),
+            ("masked", target * kept, f"What is kept of it: {float(kept.float().mean()):.1%} of the voxels"),
+            ("filled", filled.input[0, 0], "What the network is given"),
+            ("reconstruction", answer, "The network's answer, from its deepest features alone"),
+            ("error", (answer - target).abs(), ERROR),
+        ]
+        return image_items(shown, affine), {"modality": name, "hidden_share": self.settings.hidden_share}
 
 
-def reconstruction_items(
-    target: Tensor, kept: Tensor, given: Tensor, answer: Tensor, affine: np.ndarray, modality: str, from_what: str
-) -> list[PictureItem]:
-    """Return what a person should see of one modality's reconstruction; volumes are ``(D, H, W)``."""
-    shown = [
-        ("target", target, f"The patch as it is, in {modality}"),
-        ("masked", target * kept, f"What is kept of it: {float(kept.float().mean()):.1%} of the voxels"),
-        ("filled", given, "What the network is given"),
-        ("reconstruction", answer, from_what),
-        ("error", (answer - target).abs(), "How far off the answer is, in units of the body's standard deviation"),
-    ]
+def image_items(shown: Iterable[tuple[str, Tensor, str]], affine: np.ndarray) -> list[PictureItem]:
+    """Return images, each from its name, its voxels ``(D, H, W)`` and a sentence on what it shows."""
     return [
-        PictureItem(item, "image", array.detach().float().cpu().numpy(), affine, said) for item, array, said in shown
+        PictureItem(name, "image", array.detach().float().cpu().numpy(), affine, said) for name, array, said in shown
     ]

@@ -13,7 +13,7 @@ from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.ranks import gathered
 from napari_mmssl.networks.reconstruction import ReconstructionDecoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.objectives.reconstruction import draw_target, take_targets
+from napari_mmssl.objectives.reconstruction import draw_target, image_items, take_targets
 from napari_mmssl.ops.contrast import cosine_similarities, nt_xent
 from napari_mmssl.ops.masking import block_grid, draw_blocks, masked_mean, spread_blocks
 from napari_mmssl.pictures import PictureItem
@@ -159,10 +159,7 @@ class RotationInpaintingContrast(Objective[RotationInpaintingContrastSettings]):
             ]
             if painted is not None:
                 shown.append((f"{which}_inpainted", painted[view, 0, 0], "The network's answer"))
-            items += [
-                PictureItem(item, "image", array.detach().float().cpu().numpy(), affine, said)
-                for item, array, said in shown
-            ]
+            items += image_items(shown, affine)
         return items, {"modality": name, "quarter_turns": rotated.turns[:, 0].tolist()}
 
 
