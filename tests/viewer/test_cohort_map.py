@@ -68,6 +68,16 @@ def test_a_point_asks_for_its_case(widget, found):
     assert "75%" in widget.findChild(QLabel, "state").text()
 
 
+def test_a_map_below_the_fold_is_scrolled_to(widget, found, qtbot):
+    widget.resize(340, 420)
+    widget.show()
+    plot = widget.map._plot.viewport()
+
+    widget.map.show_map(found)
+
+    qtbot.waitUntil(lambda: plot.visibleRegion().boundingRect().height() == plot.height())
+
+
 def test_another_cohort_or_run_takes_the_map_away(widget, found, tmp_path):
     widget.map.show_map(found)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pyqtgraph as pg
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.errors import RunFailed
@@ -136,6 +136,16 @@ class CohortMapView(QWidget):
             f"{len(found.points)} cases; the plane shows {x + y:.0%} of how they differ. Click a point to open it."
         )
         self.refresh()
+        # Below the fold on a small screen; laid out first.
+        QTimer.singleShot(0, self._reveal)
+
+    def _reveal(self) -> None:
+        """Scroll to the map."""
+        above = self.parentWidget()
+        while above is not None and not isinstance(above, QScrollArea):
+            above = above.parentWidget()
+        if above is not None and self._shown.isVisible():
+            above.ensureWidgetVisible(self._shown, 0, 0)
 
     def open_case(self, name: str) -> None:
         """Ask for the case ``name``, which the Cases widget opens."""
