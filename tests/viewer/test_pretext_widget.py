@@ -62,6 +62,21 @@ def solved_picture(widget, qtbot, rng):
     return Picture("puzzle", 40, "anna", items, details)
 
 
+def test_what_is_said_is_of_the_case_in_hand(widget, qtbot):
+    said = widget.findChild(QLabel, "state")
+    first, second = widget.session.cohort.cases[:2]
+    widget.session.case = first
+    assert "this case" in said.text()
+
+    widget.draw_puzzle()
+    qtbot.waitUntil(lambda: " tiles" in said.text(), timeout=20_000)
+    widget.session.case = second
+    assert " tiles" not in said.text()
+
+    widget.session.case = None
+    assert "Open a case" in said.text()
+
+
 def test_a_puzzle_is_shown_in_four_cells_and_the_case_hidden(widget, qtbot, viewer):
     draw(widget, qtbot)
 

@@ -33,6 +33,10 @@ from napari_mmssl.viewer.runs.following import run_kind
 from napari_mmssl.viewer.runs.monitor import Launch, last_words
 from napari_mmssl.workflows.launch import Job, start
 
+#: What is said until something of the case in hand is shown.
+_NO_CASE = "Open a case in Cases, then draw its puzzle."
+_A_CASE = "Draw the puzzle of this case, or choose a run and see what its network makes of it."
+
 
 class PretextWidget(Panel):
     """Draw a puzzle of the case in hand; let a run solve it; take the answer apart."""
@@ -46,7 +50,7 @@ class PretextWidget(Panel):
         self.at_end(self._end)
         self._draw_form()
         self._draw_run()
-        self._state = self.text("state", "Open a case in Cases, then draw its puzzle.")
+        self._state = self.text("state", _NO_CASE)
         self.controls = PuzzleControls(self)
         self.pictures = PictureView(self)
         self.map = CohortMapView(self, launch, self._say)
@@ -188,6 +192,7 @@ class PretextWidget(Panel):
     # -- following ----------------------------------------------------------------------------
 
     def _case_changed(self, case: Case | None) -> None:
+        self._say(_NO_CASE if case is None else _A_CASE)
         self.controls.clear()
         self.pictures.clear()
         self._prepared = None
