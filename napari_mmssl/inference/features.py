@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_mmssl.cohorts.prepare import PreparedCase
+from napari_mmssl.errors import ConfigError
 from napari_mmssl.inference.case_prediction import whole_case
 from napari_mmssl.networks.case_head import pooled
 from napari_mmssl.networks.encoders import Encoder, build_encoder
@@ -37,8 +38,20 @@ class FrozenEncoder:
     channels: tuple[str, ...] = ()
 
     def known(self, batch: PatchBatch) -> list[int]:
-        """Return the channels of the first sample that the encoder can look at."""
-        return [one for one in batch.channels(0) if not self.channels or batch.vocabulary[one] in self.channels]
+        """Return the channels of the first sample that the encoder can look at.
+
+        Raises
+        ------
+        ConfigError
+            If there are none.
+        """
+        known = [one for one in batch.channels(0) if not self.channels or batch.vocabulary[one] in self.channels]
+        if not known:
+            raise ConfigError(
+                f"'{batch.case[0]}' has none of the modalities that the encoder was pretrained on "
+                f"({', '.join(self.channels)})"
+            )
+        return known
 
     @torch.no_grad()
     def alone(self, batch: PatchBatch) -> list[Tensor]:
@@ -48,7 +61,9 @@ class FrozenEncoder:
         if not self.channels:
             return self.encoder(volumes)  # type: ignore[no-any-return]
         place = [self.channels.index(batch.vocabulary[one]) for one in known]
-        return self._of_all(functional.one_hot(torch.tensor(place), len(self.channels)).bool(), volumes)
+        there = functional.one_hot(torch.tensor(place), len(self.channels)).bool()
+        spread = volumes * there[:, :, None, None, None].to(volumes)
+        return self.encoder(network_input(spread, there))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def together(self, batch: PatchBatch) -> list[Tensor]:
@@ -60,11 +75,6 @@ class FrozenEncoder:
         volumes = torch.stack([known.get(name, empty) for name in self.channels])[None]
         there = torch.tensor([[name in known for name in self.channels]])
         return [level.float() for level in self.encoder(network_input(volumes, there))]
-
-    def _of_all(self, there: Tensor, volumes: Tensor) -> list[Tensor]:
-        """Encode volumes ``(n, 1, D, H, W)`` each in the one channel that ``there`` ``(n, K)`` says."""
-        spread = volumes * there[:, :, None, None, None].to(volumes)
-        return self.encoder(network_input(spread, there))  # type: ignore[no-any-return]
 
 
 def frozen_encoder(

@@ -76,20 +76,25 @@ def embed(
     CheckpointError
         If ``weights`` holds no pretrained encoder.
     ConfigError
-        If there are fewer than three cases with a scan.
+        If there are fewer than three cases with a scan that the encoder knows.
     """
     source = _source(weights)
     cohort = find_cohort(cohort_path)
-    cases = [case for case in cohort.cases if case.modalities]
+    channels = source.channels()
+    known = channels or cohort.modalities
+    cases = [case for case in cohort.cases if set(case.modalities) & set(known)]
     if len(cases) < _FEWEST:
-        raise ConfigError(f"a map wants at least {_FEWEST} cases with a scan, '{cohort_path}' has {len(cases)}")
+        raise ConfigError(
+            f"a map wants at least {_FEWEST} cases with a scan of {', '.join(sorted(known)) or 'some modality'}, "
+            f"'{cohort_path}' has {len(cases)}"
+        )
     from napari_mmssl.inference.features import case_features, frozen_encoder
     from napari_mmssl.training.device import choose_device
 
     set_threads()
     where = choose_device(device)
     prepared = prepare_cohort(cases, source.spacing_mm, with_label=False, progress=progress)
-    encoder = frozen_encoder(source.encoder, source.channels(), source.read(), where)
+    encoder = frozen_encoder(source.encoder, channels, source.read(), where)
     modalities, patch = tuple(sorted(cohort.modalities)), covering_patch(prepared)
     features = np.stack([case_features(encoder, case, modalities, patch, where) for case in prepared])
     points, explained = plane(without_modality(features))

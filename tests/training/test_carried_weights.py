@@ -1,5 +1,7 @@
 """What a pretraining on all modalities at once leaves to fine-tuning: stem by modality, and the decoder."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -150,3 +152,19 @@ def test_a_frozen_encoder_looks_at_modalities_alone_and_together():
     assert frozen.known(batch) == [1, 2]
     torch.testing.assert_close(alone, wanted)
     torch.testing.assert_close(together, both)
+
+
+def test_a_case_of_unknown_modalities_is_left_out_of_a_map_and_refused_by_the_encoder(cohort, pretrained, tmp_path):
+    other = tmp_path / "cohort"
+    shutil.copytree(cohort, other)
+    case = sorted(path for path in other.iterdir() if path.is_dir())[0]
+    (case / "t1.nii.gz").rename(case / "adc.nii.gz")
+    (case / "flair.nii.gz").unlink()
+
+    assert main(["embed", str(other), "--weights", str(pretrained), "--out", str(tmp_path / "map.json")]) == 0
+
+    mapped = {one["case"] for one in json.loads((tmp_path / "map.json").read_text())["cases"]}
+    assert mapped == {path.name for path in other.iterdir() if path.is_dir()} - {case.name}
+    frozen = frozen_encoder({"name": "residual_unet", "size": "tiny", "thick_slices": 0}, ("pet", "ct"), None, CPU)
+    with pytest.raises(ConfigError, match=r"'c0' has none of the modalities .*pet, ct"):
+        frozen.alone(make_batch((16, 16, 16), samples=1))
