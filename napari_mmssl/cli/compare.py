@@ -14,6 +14,7 @@ SUMMARY = "train the same network from scratch and from each recipe's weights, a
 #: Flag (as argparse stores it) to the setting it sets.
 _SETTINGS = {
     "folder": "cohort",
+    "pretrain_cohort": "pretrain_cohort",
     "recipes": "arms",
     "label_fractions": "label_fractions",
     "seeds": "draws",
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_names,
         metavar="A,B",
         help="scratch, scratch_no_dropout and recipes (see mmssl list); differences are taken to the first",
+    )
+    parser.add_argument(
+        "--pretrain-cohort",
+        type=Path,
+        metavar="DIR",
+        help="pretrain once on these other people, labels unread (default: in each draw on the cohort's own people)",
     )
     parser.add_argument("--encoder", metavar="NAME", help="encoder (see mmssl list)")
     parser.add_argument("--size", choices=("tiny", "small", "paper"), help="size of the encoder")

@@ -9,13 +9,14 @@ from napari_mmssl.atomic import write_json, write_text
 from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.cohorts.checks.leaks import possible_leaks
 from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.people import Traits
 from napari_mmssl.cohorts.phantom_mark import NOTE_NAME
 from napari_mmssl.config import as_table
 from napari_mmssl.errors import ConfigError, MmsslError, RunError
 from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.workflows.comparison.cells import read_cells, write_cell
 from napari_mmssl.workflows.comparison.report import render_html, render_markdown
-from napari_mmssl.workflows.comparison.settings import CompareSettings, cell_keys, study_key, study_table
+from napari_mmssl.workflows.comparison.settings import COHORTS, CompareSettings, cell_keys, study_key, study_table
 from napari_mmssl.workflows.comparison.tables import Comparison, to_csv
 from napari_mmssl.workflows.comparison.trainings import make_cell, with_probes
 from napari_mmssl.workflows.leaks import cohort_people
@@ -62,8 +63,10 @@ def compare(
         If nothing is to be trained and no cell is there.
     """
     cohort = find_cohort(settings.cohort)
-    settings = settings.model_copy(update={"cohort": settings.cohort.resolve()})
-    study = study_table(settings, known_by(cohort))
+    others = None if settings.pretrain_cohort is None else find_cohort(settings.pretrain_cohort)
+    folders = {name: path and path.resolve() for name in COHORTS for path in [getattr(settings, name)]}
+    settings = settings.model_copy(update=folders)
+    study = study_table(settings, known_by(cohort), None if others is None else known_by(others))
     home = (cells or out / "cells") / study_key(study)
     with starting(out, "compare", as_table(settings), resume=_is_comparison(out)) as run:
         run.write_config(as_table(settings))
@@ -71,7 +74,7 @@ def compare(
         write_json(home / "study.json", study)
         keys = list(cell_keys(settings))
         done = read_cells(home, keys)
-        notes = tuple(_possible_leaks(cohort)) if train else ()
+        notes = tuple(_possible_leaks(cohort, others)) if train else ()
         for note in notes:
             run.emit("warning", text=note)
             listener({"kind": "warning", "text": note})
@@ -125,11 +128,15 @@ def known_by(cohort: Cohort) -> dict[str, Any]:
     return {"cases": len(cohort.cases), "fingerprint": fingerprint(cohort)}
 
 
-def _possible_leaks(cohort: Cohort) -> Iterator[str]:
-    """Yield a sentence on each person who is there under two names, whom a split may part."""
-    cases = [case for case in cohort.cases if case.modalities]
-    for case_id, findings in possible_leaks(cohort_people(cohort, cases)).items():
+def _possible_leaks(cohort: Cohort, others: Cohort | None) -> Iterator[str]:
+    """Yield a sentence on each person who is there under two names, whom a split may part, or among the others too."""
+    people, other_people = (_people(one) if one else [] for one in (cohort, others))
+    for case_id, findings in possible_leaks(people, other_people).items():
         yield from (f"'{case_id}' {finding.text}" for finding in findings)
+
+
+def _people(cohort: Cohort) -> list[Traits]:
+    return cohort_people(cohort, [case for case in cohort.cases if case.modalities])
 
 
 def _is_comparison(out: Path) -> bool:

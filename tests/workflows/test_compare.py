@@ -126,6 +126,34 @@ def test_the_command_in_the_report_is_the_study_s(study):
     assert again.model_dump(exclude={"cohort"}) == settings.model_dump(exclude={"cohort"})
 
 
+def test_one_pretraining_on_other_people_serves_all_draws(study, tmp_path, monkeypatch, capsys):
+    """Their labels are not asked for; one of them who is in the cohort as well is told."""
+    monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
+    others = write_small_cohort(tmp_path / "others", cases=8)
+    for label in others.glob("*/seg.nii.gz"):
+        label.unlink()
+    for number in range(1, 7):
+        shutil.rmtree(others / f"sub-{number:02d}")
+    shutil.copytree(study / "cohort/sub-03", others / "sub-once-more")
+    words = [str(study / "cohort"), "--pretrain-cohort", str(others), *SMALL, "--label-fractions", "0.5"]
+    assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 0
+    assert "'sub-03' may be the same person as 'sub-once-more'" in capsys.readouterr().err
+    cells = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("out/cells/*/*_f*_d*.json")}
+    assert {name: cell["unlabelled"] for name, cell in cells.items() if "mae" in name} == {
+        "mae_f0.5_d0": 2,
+        "mae_f0.5_d1": 2,
+    }
+    for draw in (0, 1):
+        (parent,) = RunFolder(tmp_path / f"out/runs/finetune_mae_f0.5_d{draw}").provenance()["parents"]
+        assert parent["path"].endswith("runs/pretrain_mae")
+    (home,) = (tmp_path / "out/cells").iterdir()
+    assert home.name not in {path.name for path in (study / "out/cells").iterdir()}
+    report = (tmp_path / "out/report.md").read_text()
+    assert "2 pretrained on" in report
+    assert "Each recipe was pretrained once" in report
+    assert "--pretrain-cohort others" in report
+
+
 def test_one_person_under_two_names_is_told(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MMSSL_HOME", str(study / "home"))
     monkeypatch.setenv("MMSSL_THREADS", "1")

@@ -6,6 +6,7 @@ from html import escape
 
 from napari_mmssl import __version__
 from napari_mmssl.workflows.comparison.charts import differences, learning_curves
+from napari_mmssl.workflows.comparison.settings import COHORTS
 from napari_mmssl.workflows.comparison.tables import Comparison
 from napari_mmssl.workflows.comparison.wording import people_of, tables_of
 
@@ -24,9 +25,11 @@ _MEANING = """Every arm had the same encoder, people, labels, seeds and fine-tun
 modalities at every step); arms with pretraining had the same budget of it. A draw has its own split of the people,
 labelled people and seeds. "No difference shown" means that the 95 % interval of the paired difference holds zero: it is
 not evidence that there is none."""
+_ONE_PRETRAINING = """Each recipe was pretrained once, on other people, and that network served every draw: the
+intervals do not know how another pretraining would have come out."""
 _END = f"napari-mmssl {__version__}. Every number of every person is in table.csv."
 #: What makes no other study of it: the command names these on their own.
-_NAMED = {"kind", "cohort", "arms", "label_fractions", "draws", "device"}
+_NAMED = {"kind", *COHORTS, "arms", "label_fractions", "draws", "device"}
 
 
 def command_of(result: Comparison) -> str:
@@ -35,6 +38,8 @@ def command_of(result: Comparison) -> str:
     words = ["mmssl", "compare", settings.cohort.name, "--recipes", ",".join(settings.arms)]
     words += ["--label-fractions", ",".join(f"{fraction:g}" for fraction in settings.label_fractions)]
     words += ["--seeds", str(settings.draws)]
+    if settings.pretrain_cohort is not None:
+        words += ["--pretrain-cohort", settings.pretrain_cohort.name]
     chosen = settings.model_dump(mode="json", exclude=_NAMED, exclude_defaults=True)
     for name, value in chosen.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
@@ -81,7 +86,8 @@ def render_text(result: Comparison) -> str:
 
 def _notes(result: Comparison) -> list[str]:
     people = "These people are phantoms, made by a computer. " if "phantom" in result.study["cohort"] else ""
-    return [f"Research use only. {people}{_MEANING}", *result.notes]
+    once = [] if result.settings.pretrain_cohort is None else [_ONE_PRETRAINING]
+    return [f"Research use only. {people}{_MEANING}", *once, *result.notes]
 
 
 def _size(result: Comparison) -> str:

@@ -25,11 +25,21 @@ PROTOCOL = 1
 FROM_SCRATCH = ("scratch", "scratch_no_dropout")
 
 
+#: Settings that are folders on this machine: what lies in them is part of a study, where they lie is not.
+COHORTS = ("cohort", "pretrain_cohort")
+
+
 class CompareSettings(Settings):
     """A comparison, resolved."""
 
     kind: Literal["compare"] = "compare"
     cohort: Path = Field(title="Cohort", description="Folder with the cases")
+    pretrain_cohort: Path | None = Field(
+        None,
+        title="Cohort of pretraining",
+        description="Other people, without labels: one pretraining of an arm for all draws; by default the people of"
+        " the cohort that a draw does not hold out",
+    )
     arms: tuple[str, ...] = Field(
         ("scratch", "mae", "taleb2020", "combined"),
         title="Arms",
@@ -108,7 +118,9 @@ def cell_keys(settings: CompareSettings) -> Iterator[CellKey]:
                 yield CellKey(arm, fraction, draw)
 
 
-def study_table(settings: CompareSettings, cohort: Mapping[str, Any]) -> dict[str, Any]:
+def study_table(
+    settings: CompareSettings, cohort: Mapping[str, Any], pretrain_cohort: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return what must be equal for two cells to be compared; arms, fractions, draws and device are free.
 
     Parameters
@@ -117,13 +129,17 @@ def study_table(settings: CompareSettings, cohort: Mapping[str, Any]) -> dict[st
         Of the comparison.
     cohort
         What the people are known by, wherever their folder lies.
+    pretrain_cohort
+        The same of the other people who are pretrained on, if there are any.
     """
-    table = settings.model_dump(mode="json", exclude={"kind", "cohort", "arms", "label_fractions", "draws", "device"})
+    free = {"kind", *COHORTS, "arms", "label_fractions", "draws", "device"}
+    table = settings.model_dump(mode="json", exclude=free)
     # Came after the first studies, whose keys must stay: only what is not the default is named.
     for name in ("task", "target", "finetune_augmentation"):
         if table[name] == CompareSettings.model_fields[name].default:
             del table[name]
-    return {"protocol": PROTOCOL, "cohort": dict(cohort), **table}
+    others = {} if pretrain_cohort is None else {"pretrain_cohort": dict(pretrain_cohort)}
+    return {"protocol": PROTOCOL, "cohort": dict(cohort), **others, **table}
 
 
 def study_key(table: Mapping[str, Any]) -> str:

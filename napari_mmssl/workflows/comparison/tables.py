@@ -13,7 +13,7 @@ from napari_mmssl.metrics.paired import PairedDifference, paired_difference
 from napari_mmssl.tasks import tasks
 from napari_mmssl.workflows.comparison.cells import Cell
 from napari_mmssl.workflows.comparison.measures import Measure, by_person, mean, measures_of
-from napari_mmssl.workflows.comparison.settings import CellKey, CompareSettings
+from napari_mmssl.workflows.comparison.settings import COHORTS, CellKey, CompareSettings
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Comparison:
         return {
             "format": 1,
             "study": self.study,
-            "settings": self.settings.model_dump(mode="json", exclude={"cohort"}),
+            "settings": self.settings.model_dump(mode="json", exclude=set(COHORTS)),
             "notes": list(self.notes),
             "cells": len(self.cells),
             "tables": {name: [_row_json(row) for row in self.rows(name)] for name in self.measures},

@@ -37,7 +37,7 @@ def make_cell(
     """
     pretrained = None
     if key.arm not in FROM_SCRATCH:
-        out = _pretraining_folder(runs, key)
+        out = _pretraining_folder(settings, key, runs)
         how = pretrain_settings(flags=_pretraining(settings, key))
         pretrained = _done(
             out, lambda resume: pretrain(how, out, resume=resume, listener=listener, interruption=stop), stop
@@ -63,22 +63,27 @@ def make_cell(
 
 def with_probes(settings: CompareSettings, cell: Cell, runs: Path) -> Cell:
     """Return ``cell`` with its probes: as it is, unless it has none and its pretraining still lies in ``runs``."""
-    pretrained = _pretraining_folder(runs, cell.key)
+    pretrained = _pretraining_folder(settings, cell.key, runs)
     if cell.probes or cell.key.arm in FROM_SCRATCH or not _is_done(pretrained):
         return cell
     return replace(cell, probes=probes_of(settings, cell.key, RunFolder(pretrained)))
 
 
-def _pretraining_folder(runs: Path, key: CellKey) -> Path:
-    return runs / f"pretrain_{key.arm}_d{key.draw}"
+def _pretraining_folder(settings: CompareSettings, key: CellKey, runs: Path) -> Path:
+    return runs / (f"pretrain_{key.arm}_d{key.draw}" if settings.pretrain_cohort is None else f"pretrain_{key.arm}")
 
 
 def _pretraining(settings: CompareSettings, key: CellKey) -> dict[str, Any]:
     """Return the settings of a pretraining: objectives from the recipe, everything else from the protocol."""
+    common, data = _common(settings, key), dict[str, Any](patch=settings.patch)
+    if settings.pretrain_cohort is not None:
+        # Nobody there is measured on, so nobody need be held out; and it is the same for every draw.
+        common |= {"cohort": str(settings.pretrain_cohort), "seed": 0}
+        data["test_share"] = 0.0
     return {
-        **_common(settings, key),
+        **common,
         "recipe": key.arm,
-        "data": {"patch": settings.patch},
+        "data": data,
         "optimisation": {
             "steps": settings.pretrain_steps,
             "batch_size": settings.pretrain_batch,

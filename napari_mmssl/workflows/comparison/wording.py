@@ -35,11 +35,13 @@ def tables_of(result: Comparison) -> Iterator[Table]:
 
 
 def people_of(result: Comparison) -> str:
-    """Return how many people were held out and labelled."""
+    """Return how many people were held out, pretrained on and labelled."""
     held_out = {cell.held_out for cell in result.cells.values()}
     labelled = sorted({(key.fraction, cell.labelled) for key, cell in result.cells.items()})
     told = ", ".join(f"{fraction:.0%} = {n} labelled" for fraction, n in labelled)
-    return f"{'/'.join(map(str, sorted(held_out)))} people held out in each draw; {told}"
+    pretrained = "/".join(str(n) for n in sorted({cell.unlabelled for cell in result.cells.values()} - {0}))
+    also = f", {pretrained} pretrained on" if pretrained else ""
+    return f"{'/'.join(map(str, sorted(held_out)))} people held out in each draw{also}; {told}"
 
 
 def _head(result: Comparison) -> Row:
