@@ -63,7 +63,7 @@ def _count(packed: io.BufferedReader, wanted: int) -> int:
     length = 0
     try:
         with gzip.GzipFile(fileobj=packed, mode="rb") as unpacked:
-            while length < wanted and (chunk := unpacked.read(min(_CHUNK, wanted - length))):
+            while length < wanted and (chunk := unpacked.read1(min(_CHUNK, wanted - length))):
                 length += len(chunk)
     except EOFError:
         return length

@@ -191,6 +191,4 @@ def _first_sentence(error: Exception) -> str:
         return error.strerror.lower()
     # SimpleITK puts the reason on the last line, behind the name of the C++ class.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return f"the file is damaged ({type(error).__name__})"
-    return lines[-1].rstrip(".")
+    return f"it is damaged, or not what it says it is ({lines[-1].rstrip('.') if lines else type(error).__name__})"

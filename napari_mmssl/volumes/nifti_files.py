@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from napari_mmssl.volumes.header import (
 #: ``xyzt_units`` may say metres or microns; the world of this package is in millimetres.
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 _DESCRIPTION_BYTES = 80
+#: A quaternion in float32 over half a metre is off by less.
+_SAME_PLACE_MM = 1.0
 #: A NIfTI-1 header, and the byte behind it that says whether extensions follow.
 _HEADER_BYTES = 348
 #: Enough of a packed file to hold them.
@@ -202,24 +205,41 @@ def _header_of(
 def _doubt(header: Any) -> str:
     """Return why it is not certain where the voxels lie; empty if it is.
 
-    Without qform and sform NIfTI's standard (method 1) leaves the directions open: nibabel lets x run to the left and y
-    to the front, round the middle of the volume; ITK lets y run to the back, from the first voxel.
+    Where qform and sform differ, programs choose; nibabel takes the sform. Without either NIfTI's standard (method 1)
+    leaves the directions open: nibabel lets x run to the left and y to the front, round the middle of the volume; ITK
+    lets y run to the back, from the first voxel.
     """
     has_qform, has_sform = int(header["qform_code"]) > 0, int(header["sform_code"]) > 0
     if not (has_qform or has_sform):
         return PLACE_UNKNOWN
     if has_qform and has_sform and (np.linalg.det(header.get_sform()[:3, :3]) < 0) != (header["pixdim"][0] < 0):
         return "left and right are in doubt: its qform is the mirror image of its sform, which is used"
+    if has_qform and has_sform and (apart_mm := _between_forms_mm(header)) > _SAME_PLACE_MM:
+        return f"its qform places voxels up to {apart_mm:.3g} mm from where its sform does, which is used"
     return ""
+
+
+def _between_forms_mm(header: Any) -> float:
+    """Return how far apart the qform and the sform put a corner of the volume; 0 if the qform is damaged."""
+    try:
+        between = header.get_qform() - header.get_sform()
+    except ValueError:
+        return 0.0
+    last = np.subtract((*header.get_data_shape()[:3], 1, 1)[:3], 1)
+    corners = np.array([(*corner, 1) for corner in product(*[(0, n) for n in last])])
+    return float(np.linalg.norm((corners @ between.T)[:, :3], axis=1).max()) * _mm_per_unit(header)
 
 
 def _grid(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, int | None]:
     _check_spacing(header, shape)
     with np.errstate(all="ignore"):
         affine: Affine = from_nifti(header.get_best_affine())
-    units = header.get_xyzt_units()[0] if isinstance(header, nib.Nifti1Header) else "mm"
-    scale = _MM_PER_UNIT.get(units, 1.0)
+    scale = _mm_per_unit(header)
     return grid_of(shape, affine * np.array([[scale], [scale], [scale], [1.0]]))
+
+
+def _mm_per_unit(header: Any) -> float:
+    return _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0) if isinstance(header, nib.Nifti1Header) else 1.0
 
 
 def _check_spacing(header: Any, shape: tuple[int, ...]) -> None:

@@ -71,6 +71,22 @@ class RawVoxels:
         if held < self.n_bytes:
             raise ends_early(held, self.n_bytes)
 
+    def check_surplus(self) -> None:
+        """Refuse raw voxels behind which another slice or more follows: the sizes in the header are wrong.
+
+        Raises
+        ------
+        ReadError
+            If so; packed voxels are counted when they are unpacked.
+        """
+        held = self.path.stat().st_size - self.start
+        if (
+            self.packing == "raw"
+            and self.start >= 0
+            and held - self.n_bytes >= self.dtype.itemsize * (self.sizes[0] * self.sizes[1])
+        ):
+            raise ReadError(f"it holds more voxels than its header announces: {held} bytes in place of {self.n_bytes}")
+
     def read(self, channel: int | None) -> np.ndarray:
         """Return the voxels ``(z, y, x)`` of the volume at ``channel`` of the fourth axis.
 

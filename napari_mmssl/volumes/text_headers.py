@@ -41,4 +41,7 @@ def read_array(path: Path, channel: int | None) -> tuple[Header, np.ndarray]:
 
 def _parse(path: Path) -> tuple[Header, RawVoxels]:
     is_nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
-    return nrrd_files.parse(path) if is_nrrd else meta_files.parse(path)
+    header, voxels = nrrd_files.parse(path) if is_nrrd else meta_files.parse(path)
+    if voxels.path == path:  # a header may well stand for a part of another file
+        voxels.check_surplus()
+    return header, voxels

@@ -60,3 +60,51 @@ def test_numbers_that_no_float32_holds_are_refused_and_not_infinite(tmp_path):
     array[0, 0, 0] = np.inf
     nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "inf.nii")
     assert np.isinf(read_volume(tmp_path / "inf.nii").array[0, 0, 0])
+
+
+@pytest.mark.parametrize(("shift_mm", "doubted"), [(0.0, False), (0.5, False), (40.0, True)])
+def test_a_qform_elsewhere_than_the_sform_is_told(tmp_path, shift_mm, doubted):
+    """Programs choose between the two; all real scans at hand have both in one place."""
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    image = nib.Nifti1Image(np.zeros((4, 5, 6), np.uint8), affine)
+    image.set_sform(affine, code=2)
+    affine[0, 3] = shift_mm
+    image.set_qform(affine, code=1)
+    nib.save(image, tmp_path / "v.nii")
+
+    header = read_header(tmp_path / "v.nii")
+
+    assert header.geometry.affine[0, 3] == 0
+    assert ("up to 40 mm from where its sform" in header.doubt) == doubted
+    assert bool(header.doubt) == doubted
+
+
+def test_one_slice_too_few_in_the_header_is_not_cut_off(tmp_path):
+    """The columns may as well be what is wrong, and then every voxel lies elsewhere."""
+    sizes = "ObjectType = Image\nNDims = 3\nDimSize = 4 4 %d\nElementType = MET_UCHAR\nElementDataFile = %s\n"
+    voxels = bytes(range(64))
+    (tmp_path / "v.mha").write_bytes((sizes % (3, "LOCAL")).encode() + voxels)
+    with pytest.raises(ReadError, match="more voxels than its header announces: 64 bytes in place of 48"):
+        read_header(tmp_path / "v.mha")
+    (tmp_path / "v.nrrd").write_bytes(b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 4 3\nencoding: raw\n\n" + voxels)
+    with pytest.raises(ReadError, match="more voxels than its header announces"):
+        read_volume(tmp_path / "v.nrrd")
+    # A header beside a raw file may describe a part of it.
+    (tmp_path / "v.raw").write_bytes(voxels)
+    (tmp_path / "v.mhd").write_text(sizes % (3, "v.raw"))
+    assert read_volume(tmp_path / "v.mhd").array.max() == 47
+
+
+def test_what_a_library_says_of_a_damaged_header_is_not_all_that_is_said(tmp_path):
+    (tmp_path / "v.mha").write_text("NDims = 3\nDimSize = ten 4 4\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n")
+    with pytest.raises(ReadError, match="it is damaged, or not what it says it is"):
+        read_header(tmp_path / "v.mha")
+
+
+def test_what_is_left_of_a_cut_packed_file_is_counted(tmp_path):
+    image = nib.Nifti1Image(np.random.default_rng(0).integers(0, 255, (20, 20, 20)).astype(np.uint8), np.eye(4))
+    nib.save(image, tmp_path / "v.nii.gz")
+    packed = (tmp_path / "v.nii.gz").read_bytes()
+    (tmp_path / "v.nii.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(ReadError, match=r"with (3|4)\d{3} of the 8352 bytes"):
+        read_header(tmp_path / "v.nii.gz")
