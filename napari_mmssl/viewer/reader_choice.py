@@ -4,14 +4,16 @@ napari's own reader takes every file there is, so that it asks for each scan whi
 cannot open it or forgets where it lies. What is remembered is a setting of napari's, which a person may change there.
 """
 
+import os
+
 from napari.settings import get_settings
 from napari.utils.notifications import show_info
 
 from napari_mmssl.viewer.preferences import PLUGIN
 from napari_mmssl.volumes.image_files import DICOM_SUFFIXES, SUFFIXES
 
-#: Folders are left to the question: they may hold anything.
-PATTERNS = tuple(f"*{suffix}" for suffix in (*SUFFIXES, *DICOM_SUFFIXES))
+#: The last stands for folders, to which napari appends a separator. One in which we find no scan goes to the others.
+PATTERNS = (*(f"*{suffix}" for suffix in (*SUFFIXES, *DICOM_SUFFIXES)), f"*{os.sep}")
 
 
 def open_without_asking() -> None:
@@ -19,6 +21,6 @@ def open_without_asking() -> None:
     plugins = get_settings().plugins
     plugins.extension2reader = {**plugins.extension2reader, **dict.fromkeys(PATTERNS, PLUGIN)}
     show_info(
-        f"from now on MMSSL opens {', '.join(SUFFIXES)} and DICOM files without a question; "
+        f"from now on MMSSL opens {', '.join(SUFFIXES)}, DICOM files and folders of scans without a question; "
         "Preferences > Plugins > File extension readers takes it back"
     )

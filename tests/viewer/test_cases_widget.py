@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QTableView
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication, QCheckBox, QLabel, QPushButton, QTableView
 
 from napari_mmssl.viewer.cases.case_table import MISSING, PRESENT
 from napari_mmssl.viewer.cases.widget import CasesWidget
@@ -49,6 +50,19 @@ def test_the_layout_is_named_with_its_reasons(widget):
 
     assert "folder_per_case" in about.text()
     assert about.toolTip().count("\n") >= 1
+
+
+def test_a_folder_dropped_on_the_widget_is_opened(viewer, qtbot, cohort_folder):
+    widget = CasesWidget(viewer)
+    qtbot.addWidget(widget)
+    folder, rest = QMimeData(), (Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    folder.setUrls([QUrl.fromLocalFile(str(cohort_folder))])
+
+    for kind, place in ((QDragEnterEvent, QPoint(5, 5)), (QDropEvent, QPointF(5, 5))):
+        QApplication.sendEvent(widget, kind(place, Qt.DropAction.CopyAction, folder, *rest))
+
+    qtbot.waitUntil(lambda: widget.session.cohort is not None, timeout=10_000)
+    assert widget.session.cohort.root == cohort_folder
 
 
 def test_opening_a_case_adds_one_layer_for_each_sequence_and_one_for_the_labels(widget, viewer, qtbot):

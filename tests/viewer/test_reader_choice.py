@@ -1,8 +1,11 @@
 """What a person meets who drops a scan on napari or opens it from the menu."""
 
+import os
+
+import imageio.v3 as imageio
 import numpy as np
 import pytest
-from napari.errors import MultipleReaderError
+from napari.errors import MultipleReaderError, ReaderPluginError
 from napari.settings import get_settings
 from npe2 import PluginManager
 
@@ -46,6 +49,22 @@ def test_told_so_napari_opens_scans_with_us_at_once(viewer, scan, choices):
     assert tuple(layer.scale) == (3.0, 1.0, 1.0)
 
 
+def test_told_so_a_dropped_folder_is_opened_with_us_at_once(viewer, cohort_folder, choices):
+    open_without_asking()
+    layers = viewer.open(cohort_folder / "anna", plugin=None)
+    assert {layer.metadata[METADATA_KEY].role for layer in layers} == {"t1", "t1ce", "t2", "flair", "label"}
+
+
+def test_of_a_folder_without_scans_napari_asks_who_else_should_read_it(viewer, tmp_path, choices):
+    open_without_asking()
+    imageio.imwrite(tmp_path / "photo.png", np.zeros((4, 5), np.uint8))
+    # In the window this error brings the question, with those who are left.
+    with pytest.raises(ReaderPluginError) as refused:
+        viewer.open(tmp_path, plugin=None)
+    assert refused.value.reader_plugin == PLUGIN
+    assert "refused" in str(refused.value)
+
+
 def test_choices_for_other_files_stay(choices):
     choices.extension2reader = {"*.tif": "napari"}
     open_without_asking()
@@ -54,4 +73,4 @@ def test_choices_for_other_files_stay(choices):
 
 def test_every_ending_that_the_manifest_names_is_among_them():
     patterns = PluginManager.instance().get_manifest(PLUGIN).contributions.readers[0].filename_patterns
-    assert set(patterns) == set(PATTERNS)
+    assert {*patterns, f"*{os.sep}"} == set(PATTERNS)

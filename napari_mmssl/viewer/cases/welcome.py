@@ -9,7 +9,7 @@ from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.sample_data import sample_folder
 
 _WORDS = (
-    "<p><b>Begin here</b>: choose a folder of cases above, or drop one on the window. The scans are only read.</p>"
+    "<p><b>Begin here</b>: choose a folder of cases above, or drop one here. The scans are only read.</p>"
     "<p><b>Cases</b> opens people one after the other and says what is odd about their scans.<br>"
     "<b>Pretext</b> shows what a network is asked before it has seen any label.<br>"
     "<b>Train</b> starts a training and shows it at work; <b>Runs</b> lists all of them.<br>"

@@ -12,6 +12,7 @@ from napari_mmssl.cohorts.case import Case, Cohort, Finding
 from napari_mmssl.cohorts.manifest_file import unsorted_rows
 from napari_mmssl.cohorts.trees import files_below
 from napari_mmssl.viewer.cases.case_list import CaseList
+from napari_mmssl.viewer.cases.dropping import Dropping
 from napari_mmssl.viewer.cases.pairing import PairingDialog, RowsFor
 from napari_mmssl.viewer.cases.read_ahead import ReadAhead
 from napari_mmssl.viewer.cases.view_controls import ViewControls
@@ -54,6 +55,7 @@ class CasesWidget(Panel):
         self._checks.failed.connect(self._not_checked)
         self.at_end(self._checks.stop)
         self._draw()
+        Dropping(self, self.open_cohort)
         self.listen(self.session.cohort_changed, self._show_cohort)
         self.listen(self.session.case_changed, self._mark)
         self.listen(self.session.open_asked, self.open_case)
