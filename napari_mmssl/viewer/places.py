@@ -21,6 +21,11 @@ def runs_folder() -> Path:
     return data_folder() / "runs"
 
 
+def aligned_folder() -> Path:
+    """Return where aligned cohorts go; it need not exist."""
+    return data_folder() / "aligned"
+
+
 def free_folder(parent: Path, *words: str) -> Path:
     """Return a name in ``parent`` that is not taken, made of today's date and ``words``."""
     safe = (re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in words)

@@ -32,6 +32,18 @@ def open_first(widget, qtbot):
     qtbot.waitUntil(lambda: widget.session.case is not None, timeout=10_000)
 
 
+def test_in_a_narrow_dock_names_are_cut_and_all_columns_seen(widget, qtbot):
+    table = widget.findChild(CaseList, "case_table")
+    with qtbot.waitExposed(widget):
+        widget.resize(345, 700)
+        widget.show()
+    assert table.horizontalScrollBar().maximum() == 0
+    narrow = table.columnWidth(0)
+    widget.resize(700, 700)
+    qtbot.waitUntil(lambda: table.columnWidth(7) > 100)
+    assert table.columnWidth(0) >= narrow
+
+
 def test_words_choose_cases_by_name_and_by_what_was_found(widget):
     words = widget.findChild(QLineEdit, "filter")
 

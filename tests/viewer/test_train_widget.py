@@ -1,7 +1,5 @@
 """The Train widget with a process that only pretends to learn."""
 
-from pathlib import Path
-
 import pytest
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton, QSpinBox
 
@@ -9,6 +7,7 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import write_card
+from napari_mmssl.viewer.places import runs_folder
 from napari_mmssl.viewer.runs.curves import CurvesView
 from napari_mmssl.viewer.train.dry_run import words as dry_words
 from napari_mmssl.viewer.train.form import goals
@@ -112,7 +111,10 @@ def test_without_a_cohort_nothing_starts_and_a_sentence_says_why(viewer, qtbot, 
 
 def test_a_run_is_drawn_and_handed_on_when_it_is_done(make, qtbot):
     widget = make("done")
-    out = Path(widget.findChild(QLineEdit, "out").text())
+    out = widget.fields.out
+    # Its name is enough where trainings usually go.
+    assert widget.findChild(QLineEdit, "out").text() == out.name
+    assert out.parent == runs_folder()
 
     met = run_to_end(widget, qtbot)
 
@@ -123,7 +125,7 @@ def test_a_run_is_drawn_and_handed_on_when_it_is_done(make, qtbot):
     assert curves["metric", "tile_accuracy"].steps == [1, 2, 3, 4]
     assert words(widget) == "done"
     # The next run gets another folder.
-    assert Path(widget.findChild(QLineEdit, "out").text()) != out
+    assert widget.fields.out != out
 
 
 def test_a_failure_is_one_sentence_and_start_is_ready_again(make, qtbot):
@@ -196,6 +198,23 @@ def test_a_folder_that_is_no_run_changes_nothing(make, tmp_path):
 
     assert not widget.monitor.active
     assert button(widget, "start").isEnabled()
+
+
+def test_a_run_goes_where_its_path_says_and_needs_a_name(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    widget = make()
+    field = widget.findChild(QLineEdit, "out")
+    field.setText("first")
+    assert widget.fields.out == runs_folder() / "first"
+    assert str(widget.fields.out) in field.toolTip()
+    field.setText("~/elsewhere/first")
+    assert widget.fields.out == tmp_path / "elsewhere" / "first"
+    field.setText("")
+
+    button(widget, "start").click()
+
+    assert "give the run folder a name" in words(widget)
+    assert not widget.monitor.active
 
 
 def test_a_taken_folder_is_refused(make, tmp_path):

@@ -8,7 +8,9 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QPush
 from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.viewer.align.fit_view import CHECKERBOARD, COLOURS
+from napari_mmssl.viewer.parts.folder_field import FolderField
 from napari_mmssl.viewer.parts.panel import Panel
+from napari_mmssl.viewer.places import aligned_folder
 
 #: What is shown of a method of ``mmssl align``, its name there, and when to use it.
 _METHODS = (
@@ -41,7 +43,7 @@ class AlignForm(QObject):
         form.addRow("method", self._method)
         self._hint = panel.text("method_hint", _METHODS[0][2])
         self._method.currentIndexChanged.connect(lambda row: self._hint.setText(_METHODS[row][2]))
-        self._out = panel.part(QLineEdit(), "out", "A new or empty folder for the aligned cohort")
+        self._out: FolderField = panel.part(FolderField(aligned_folder, "New folder for the aligned cohort"), "out")
         choose = panel.part(QPushButton("..."), "choose_out", "Choose the folder")
         choose.clicked.connect(self._ask_out)
         form = panel.form()
@@ -92,9 +94,9 @@ class AlignForm(QObject):
         return str(self._method.currentData())
 
     @property
-    def out(self) -> Path:
-        """Where the aligned cohort goes."""
-        return Path(self._out.text().strip()).expanduser()
+    def out(self) -> Path | None:
+        """Where the aligned cohort goes; ``None`` if nothing stands there."""
+        return self._out.folder
 
     @property
     def shown_modality(self) -> str:
@@ -123,8 +125,7 @@ class AlignForm(QObject):
 
     def set_out(self, folder: Path) -> None:
         """Propose ``folder``."""
-        self._out.setText(str(folder))
-        self._out.setCursorPosition(len(str(folder)))
+        self._out.folder = folder
 
     def set_modalities(self, names: list[str]) -> None:
         """Offer ``names`` to be seen; the first is chosen."""
@@ -143,7 +144,7 @@ class AlignForm(QObject):
             self._reference.setCurrentIndex(self._reference.count() - 1)
 
     def _ask_out(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._panel, "New or empty folder", str(self.out.parent))
+        folder = QFileDialog.getExistingDirectory(self._panel, "New or empty folder", str(aligned_folder()))
         if folder:
             self.set_out(Path(folder))
 

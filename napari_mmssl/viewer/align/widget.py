@@ -16,7 +16,7 @@ from napari_mmssl.viewer.align.job import AlignJob
 from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, to_label_map
 from napari_mmssl.viewer.parts.panel import Panel
-from napari_mmssl.viewer.places import data_folder, free_folder
+from napari_mmssl.viewer.places import aligned_folder, free_folder
 from napari_mmssl.viewer.runs.monitor import Launch
 from napari_mmssl.viewer.workspace import open_dock
 from napari_mmssl.viewer.writers import PREDICTION_ROLE
@@ -65,8 +65,12 @@ class AlignWidget(Panel):
         cohort = self.session.cohort
         if cohort is None or self.job.active:
             return
+        out = self.form_.out
+        if out is None:
+            self._say("give the new folder a name under 'into'")
+            return
         self.leave_preview()
-        self._begin([], cohort, self.form_.out, f"aligning '{cohort.root.name}'")
+        self._begin([], cohort, out, f"aligning '{cohort.root.name}'")
 
     def cancel(self) -> None:
         """End what is at work; cases that are written stay, a preview does not."""
@@ -169,7 +173,7 @@ class AlignWidget(Panel):
         self.form_.show_cohort(cohort)
         if cohort is None:
             return
-        self.form_.set_out(free_folder(data_folder() / "aligned", cohort.root.name))
+        self.form_.set_out(free_folder(aligned_folder(), cohort.root.name))
 
         def is_aligned() -> bool:
             from napari_mmssl.cohorts.layouts.aligned import RECORD

@@ -17,8 +17,10 @@ ALL, WITH_LABEL, WITHOUT_LABEL, WITH_FINDINGS, COMPLETE = (
     "with findings",
     "with all modalities",
 )
-#: For the width of columns, in pixels.
-_MEASURED_ROWS, _MARGIN, _WIDEST_COLUMN = 50, 14, 150
+#: Widths of columns are taken from so many rows.
+_MEASURED_ROWS = 50
+#: Of columns, in pixels: beside their words, and the least and the most for names and for findings.
+_MARGIN, _LEAST_NAME, _LEAST_FINDINGS, _WIDEST = 10, 84, 34, 150
 GROUPS = ("train", "validation", "test")
 
 
@@ -80,7 +82,10 @@ class CaseList(QTableView):
         self.verticalHeader().hide()
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.table.modelReset.connect(self._fit_columns)
+        self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
+        self._widths = [0] * len(self.table.heads)
+        self.table.modelReset.connect(self._measure)
+        self.table.dataChanged.connect(lambda *_: self._measure())
         self.horizontalHeader().setStretchLastSection(True)
         self.verticalHeader().setDefaultSectionSize(24)
         self.setMinimumHeight(140)
@@ -131,14 +136,30 @@ class CaseList(QTableView):
             return
         super().keyPressEvent(event)
 
-    def _fit_columns(self) -> None:
-        """Give each column the width of its words, which Qt rounds up to twice of it in headings."""
+    def resizeEvent(self, event: Any) -> None:
+        """Share the new width among the columns."""
+        super().resizeEvent(event)
+        self._share_width()
+
+    def _measure(self) -> None:
+        """Note how wide the words of each column are."""
         measure = self.fontMetrics().horizontalAdvance
         # Measuring all words of ten thousand rows would block the window.
         rows = range(min(self.table.rowCount(), _MEASURED_ROWS))
+        self._widths = []
         for column, head in enumerate(self.table.heads):
             words = [head, *(self.table.index(row, column).data() for row in rows)]
-            self.setColumnWidth(column, min(max(map(measure, words)) + _MARGIN, _WIDEST_COLUMN))
+            self._widths.append(min(max(map(measure, words)) + _MARGIN, _WIDEST))
+        self._share_width()
+
+    def _share_width(self) -> None:
+        """Give each column the width of its words; where there is less, names and findings are cut."""
+        name, *others, findings = self._widths
+        room = self.viewport().width() - sum(others)
+        findings = max(min(findings, room - name), min(findings, _LEAST_FINDINGS))
+        name = max(min(name, room - findings), min(name, _LEAST_NAME))
+        for column, width in enumerate((name, *others, findings)):
+            self.setColumnWidth(column, width)
 
     def _case(self, index: QModelIndex) -> Case:
         return self.table.case(self._filter.mapToSource(index).row())

@@ -11,6 +11,8 @@ from napari_mmssl.volumes.reindex import same_voxels
 
 _ROOT = QModelIndex()
 PRESENT, MISSING, OTHER_GRID, SYNTHETIC = "✓", "–", "≠ grid", "synthetic"
+#: In the column of the split, which is narrow; what is shorter already stands as it is.
+_SHORT = {"validation": "val"}
 
 
 class CaseTable(QAbstractTableModel):
@@ -90,9 +92,12 @@ class CaseTable(QAbstractTableModel):
         if column == 0:
             return case.id
         if self.heads[column] == "split":
-            return self._groups.get(case.subject, "")
+            group = self._groups.get(case.subject, "")
+            return _SHORT.get(group, group)
         if self.heads[column] == "findings":
-            return "; ".join(sorted({finding.kind.replace("_", " ") for finding in self.findings(case)}))
+            kinds = sorted({finding.kind.replace("_", " ") for finding in self.findings(case)})
+            # Where the words are cut, their number is still seen.
+            return f"{len(kinds)}: {'; '.join(kinds)}" if kinds else ""
         scan = self._scan(case, column)
         if scan is None:
             return MISSING
@@ -103,7 +108,8 @@ class CaseTable(QAbstractTableModel):
     def _explanation(self, case: Case, column: int) -> str:
         findings = "\n".join(finding.text for finding in self.findings(case))
         if self.heads[column] == "split":
-            return "the part of the split that this subject is in; sessions of one subject never part"
+            group = self._groups.get(case.subject, "no part")
+            return f"{group}: the part of the split that this subject is in; sessions of one subject never part"
         if self.heads[column] in ("case", "findings"):
             clinical = ", ".join(f"{name} {value}" for name, value in case.clinical.items())
             return "\n".join(text for text in (f"{case.id} (subject {case.subject})", clinical, findings) if text)

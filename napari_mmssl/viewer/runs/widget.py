@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
-    QLineEdit,
     QPushButton,
     QSplitter,
     QTableView,
@@ -62,7 +61,7 @@ class RunsWidget(Panel):
     def set_folder(self, folder: Path) -> None:
         """Show the runs in ``folder`` and below it."""
         self._folder, self._reader = folder, RunReader()
-        self._folder_name.setText(str(folder))
+        self._tell_folder()
         self.table.show([])
         self.look()
 
@@ -120,8 +119,8 @@ class RunsWidget(Panel):
 
     def _draw(self) -> None:
         row = QHBoxLayout()
-        self._folder_name = self.part(QLineEdit(str(self._folder)), "runs_folder", "Runs in this folder and below it")
-        self._folder_name.setReadOnly(True)
+        self._folder_name = self.told("runs_folder", "no folder", "")
+        self._tell_folder()
         choose = self.part(QPushButton("Folder..."), "choose_runs", "Look elsewhere, such as on a shared disk")
         choose.clicked.connect(self._ask_folder)
         row.addWidget(self._folder_name, 1)
@@ -136,6 +135,8 @@ class RunsWidget(Panel):
         self._view.verticalHeader().hide()
         self._view.verticalHeader().setDefaultSectionSize(24)
         self._view.horizontalHeader().setResizeContentsPrecision(50)
+        # The last heading is seen where its column reaches out of the dock.
+        self._view.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         # Names are long and begin alike; their ends tell them apart, and the best value should be seen too.
         self._view.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
@@ -186,6 +187,10 @@ class RunsWidget(Panel):
         self._end.hide()
 
     # -- following ----------------------------------------------------------------------------
+
+    def _tell_folder(self) -> None:
+        self._folder_name.setText(self._folder.name)
+        self._folder_name.setToolTip(f"Runs in this folder and below it\n{self._folder}")
 
     def _ask_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder with runs", str(self._folder))

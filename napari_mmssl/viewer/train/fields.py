@@ -10,12 +10,12 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
-    QLineEdit,
     QSpinBox,
 )
 
 from napari_mmssl.errors import ConfigError, MmsslError
 from napari_mmssl.tasks.conventions import READY
+from napari_mmssl.viewer.parts.folder_field import FolderField
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.places import free_folder, runs_folder
 from napari_mmssl.viewer.preferences import preference
@@ -33,6 +33,7 @@ from napari_mmssl.viewer.train.sections import sections_of
 from napari_mmssl.viewer.train.settings_form import SettingsForm
 
 _MOST_STEPS = 10_000_000
+_ON = "Folder with the cases; chosen in the Cases widget"
 #: After the last change, before the estimate is made anew.
 _PAUSE_MS = 300
 
@@ -53,7 +54,7 @@ class TrainingFields:
         self.goal_changed = self._goal.currentIndexChanged
         self._draw_network()
         self._draw_numbers()
-        self._out = panel.part(QLineEdit(), "out", "Run folder to make; it must not exist yet")
+        self._out: FolderField = panel.part(FolderField(runs_folder, "New run folder"), "out")
         self._form.addRow("into", self._out)
         self._estimate = panel.text("estimate")
         self._all = SettingsForm(panel)
@@ -80,9 +81,14 @@ class TrainingFields:
         return goal
 
     @property
-    def out(self) -> Path:
-        """The run folder to make."""
-        return Path(self._out.text())
+    def out(self) -> Path | None:
+        """The run folder to make; ``None`` if its name was taken away."""
+        return self._out.folder
+
+    @property
+    def _root(self) -> Path:
+        cohort = self._session.cohort
+        return cohort.root if cohort else Path()
 
     def choice(self) -> TrainingChoice:
         """Return what is chosen.
@@ -92,14 +98,14 @@ class TrainingFields:
         ConfigError
             If there is no cohort yet.
         """
-        if not self._cohort.text():
+        if self._session.cohort is None:
             raise ConfigError("choose a folder with cases first, in the Cases widget")
         return self._choice()
 
     def _choice(self) -> TrainingChoice:
         return TrainingChoice(
             goal=self._goal.currentData(),
-            cohort=Path(self._cohort.text()),
+            cohort=self._root,
             weights=self._weights,
             encoder=self._encoder.currentText(),
             size=self._size.currentText(),
@@ -124,10 +130,10 @@ class TrainingFields:
 
     def suggest_out(self) -> None:
         """Suggest a run folder that does not exist yet."""
-        words = [self._goal.currentData().name, Path(self._cohort.text()).name]
+        words = [self._goal.currentData().name, self._root.name]
         if self._goal.currentData().kind == "finetune":
             words.append("scratch" if self._weights == NO_WEIGHTS else "pretrained")
-        self._out.setText(str(free_folder(runs_folder(), *words)))
+        self._out.folder = free_folder(runs_folder(), *words)
 
     # -- drawing ------------------------------------------------------------------------------
 
@@ -136,9 +142,7 @@ class TrainingFields:
         for goal in goals():
             self._goal.addItem(goal.words, goal)
             self._goal.setItemData(self._goal.count() - 1, goal.summary, Qt.ItemDataRole.ToolTipRole)
-        self._cohort = self._panel.part(QLineEdit(), "cohort", "Folder with the cases; chosen in the Cases widget")
-        self._cohort.setReadOnly(True)
-        self._cohort.setPlaceholderText("choose a folder in Cases")
+        self._cohort = self._panel.told("cohort", "choose a folder in Cases", _ON)
         self._form.addRow("train", self._goal)
         self._form.addRow("on", self._cohort)
 
@@ -216,8 +220,8 @@ class TrainingFields:
         self._size.setEnabled(own)
 
     def _cohort_changed(self, _cohort: Any = None) -> None:
-        cohort = self._session.cohort
-        self._cohort.setText(str(cohort.root) if cohort else "")
+        self._cohort.setText(self._root.name)
+        self._cohort.setToolTip(f"{_ON}\n{self._root}" if self._session.cohort else _ON)
         self.suggest_out()
 
     def _list_weights(self, _run: Any = None) -> None:

@@ -54,6 +54,8 @@ class TrainWidget(Panel):
         out = self.fields.out
         try:
             choice = self.fields.choice()
+            if out is None:
+                raise RunError("give the run folder a name under 'into'")
             if out.exists():
                 raise RunError(f"'{out}' exists already; choose another name under 'into'")
             self._settings_file = _new_file(".toml")
