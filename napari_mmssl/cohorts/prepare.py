@@ -22,7 +22,7 @@ from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.volumes.dicom_series import list_files
 from napari_mmssl.volumes.foreground import bounding_box, find_foreground
-from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical
+from napari_mmssl.volumes.geometry import Geometry, Reorientation, to_canonical, two_grids
 from napari_mmssl.volumes.reindex import in_order_of, same_voxels
 from napari_mmssl.volumes.resample import cropped, resample, with_spacing
 from napari_mmssl.volumes.volume import LabelMap, Volume
@@ -167,15 +167,9 @@ def check_one_grid(case: Case, *, with_label: bool = True) -> None:
         one, other = files[first].geometry, files[name].geometry
         if not same_voxels(one, other):
             raise GeometryError(
-                f"case '{case.id}': '{name}' has {_grid_words(other)}, '{first}' has {_grid_words(one)}; "
+                f"case '{case.id}': {two_grids(name, other, first, one)}; "
                 f"put them on one grid first: mmssl align FOLDER --to {first if first != 'label' else name} --out DIR"
             )
-
-
-def _grid_words(geometry: Geometry) -> str:
-    shape = "x".join(str(n) for n in geometry.shape)
-    spacing = "x".join(f"{edge:.3g}" for edge in geometry.spacing_mm)
-    return f"{shape} voxels of {spacing} mm ({geometry.orientation})"
 
 
 def _normalised(array: np.ndarray, mask: np.ndarray) -> np.ndarray:

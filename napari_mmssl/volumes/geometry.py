@@ -180,3 +180,19 @@ def lps_to_ras(affine: npt.ArrayLike) -> Affine:
     """Turn an affine onto LPS+ world (ITK, DICOM) into one onto RAS+, or back: it is its own inverse."""
     with np.errstate(invalid="ignore"):  # of a damaged header, refused where the grid is made
         return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64))
+
+
+def describe_grid(grid: Geometry) -> str:
+    """Return shape and spacing ``(z, y, x)`` and orientation ``(x, y, z)`` in words."""
+    shape = " x ".join(map(str, grid.shape))
+    spacing = " x ".join(f"{mm:.4g}" for mm in grid.spacing_mm)
+    return f"{shape} voxels of {spacing} mm, {grid.orientation}"
+
+
+def two_grids(name: str, grid: Geometry, other_name: str, other: Geometry) -> str:
+    """Return in what the grids of two files differ, in words."""
+    text = f"{name} lies on another grid ({describe_grid(grid)}) than {other_name} ({describe_grid(other)})"
+    if describe_grid(grid) != describe_grid(other):
+        return text
+    apart = np.linalg.norm(grid.corners_world() - other.corners_world(), axis=1).max()
+    return f"{text}: corners are up to {apart:.3g} mm apart"

@@ -20,7 +20,7 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.layouts.aligned import RECORD
 from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.reading import read_label, read_scan
-from napari_mmssl.errors import ConfigError, MmsslError, WriteError
+from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.pictures import Picture, PictureItem, write_picture
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.tasks.conventions import choose_for
@@ -123,7 +123,7 @@ def align(
     ConfigError
         If no case has the modality ``to``, or there is no case of a name in ``case_ids``.
     ReadError, GeometryError
-        If a scan cannot be read or registered; what was written until then stays, and is listed.
+        If a scan of every case cannot be read or registered; a case of several is left out, and a note says why.
     """
     cohort = find_cohort(path)
     template = read_volume(Path(to)) if Path(to).is_file() else None
@@ -151,14 +151,21 @@ def align(
     }
     values: dict[str, list[int]] = {}
     for n, case in enumerate(chosen, start=1):
-        fitted = fit_case(case, to, method, template)
-        record["cases"][case.id], label_map = _write_case(fitted, out)
-        if label_map is not None:
-            values[case.id] = np.unique(label_map.array).tolist()
-            record["label_coding"] = _coding(cohort, values)
-        # After each case, so that a broken scan at the end loses nothing.
-        write_json(out / RECORD, record)
-        notes += _notes(fitted, method)
+        try:
+            fitted = fit_case(case, to, method, template)
+            label_map = None if case.label is None else read_label(case.label)
+        except (ReadError, GeometryError) as error:
+            if n == len(chosen) and not record["cases"]:
+                raise
+            notes.append(f"{error}; it is left out")
+        else:
+            record["cases"][case.id] = _write_case(fitted, label_map, out)
+            if label_map is not None:
+                values[case.id] = np.unique(label_map.array).tolist()
+                record["label_coding"] = _coding(cohort, values)
+            # After each case, so that a full disk at the end loses nothing.
+            write_json(out / RECORD, record)
+            notes += _notes(fitted, method)
         progress(n, len(chosen))
     return Aligned(out, tuple(record["cases"]), tuple(notes))
 
@@ -174,7 +181,7 @@ def fit_case(case: Case, to: str, method: Method, template: Volume | None = None
     ReadError, GeometryError
         If a scan cannot be read or registered, naming the case.
     """
-    anchor = to if template is None else in_order(case.modalities)[0]
+    name = anchor = to if template is None else in_order(case.modalities)[0]
     try:
         first = read_scan(case.modalities[anchor])
         onto = register(template, first, method) if template is not None else register(first, first, "resample")
@@ -185,8 +192,8 @@ def fit_case(case: Case, to: str, method: Method, template: Volume | None = None
             between = register(first, volume, method)
             through = replace(between, matrix=between.matrix @ onto.matrix)
             files[name] = Fitted(case.modalities[name], volume, through)
-    except MmsslError as error:
-        raise type(error)(f"case '{case.id}': {error}") from error
+    except (ReadError, GeometryError) as error:
+        raise type(error)(f"case '{case.id}', {name}: {error}") from error
     return FittedCase(case, to, grid, files)
 
 
@@ -229,7 +236,7 @@ def _coding(cohort: Cohort, values: dict[str, list[int]]) -> str:
     return "" if coding in ("lesion", "values") else coding
 
 
-def _write_case(fitted: FittedCase, out: Path) -> tuple[dict[str, Any], LabelMap | None]:
+def _write_case(fitted: FittedCase, label_map: LabelMap | None, out: Path) -> dict[str, Any]:
     case, folder = fitted.case, out / fitted.case.id
     _make(folder, out / "transforms" / case.id, out / "pictures" / case.id)
     files: dict[str, Any] = {}
@@ -260,22 +267,20 @@ def _write_case(fitted: FittedCase, out: Path) -> tuple[dict[str, Any], LabelMap
         "grid": _grid_json(fitted.grid),
         "files": files,
     }
-    if case.label is None:
-        return entry, None
-    entry["label"], label_map = _write_label(fitted, case.label, folder)
-    return entry, label_map
+    if case.label is not None and label_map is not None:
+        entry["label"] = _write_label(fitted, case.label, label_map, folder)
+    return entry
 
 
-def _write_label(fitted: FittedCase, scan: ScanFile, folder: Path) -> tuple[dict[str, Any], LabelMap]:
+def _write_label(fitted: FittedCase, scan: ScanFile, label: LabelMap, folder: Path) -> dict[str, Any]:
     """Write the label map with the movement of the modality it was drawn on: the one on its own grid."""
-    label = read_label(scan)
     on = next((name for name, one in fitted.files.items() if same_voxels(one.volume.geometry, label.geometry)), None)
     # A label map on a grid of its own lies where the reference does: nothing else is known of it.
     name = on or next(iter(fitted.files))
     laid = laid_on_fixed(label.geometry, fitted.files[name].registration.matrix)
     moved = replace(label, array=resample_labels(label.array, laid, fitted.grid), geometry=fitted.grid)
     write_label_map(folder / "seg.nii.gz", moved)
-    return {"source": str(scan.path.resolve()), "sha256": _sha256(scan.path), "moves_with": name}, label
+    return {"source": str(scan.path.resolve()), "sha256": _sha256(scan.path), "moves_with": name}
 
 
 def _notes(fitted: FittedCase, method: Method) -> list[str]:

@@ -239,6 +239,19 @@ def test_cases_without_the_reference_are_left_out_and_named(cohort, tmp_path):
     assert aligned.notes == ("'b' has no t1 and is left out",)
 
 
+def test_a_case_that_cannot_be_aligned_keeps_no_other_from_it(cohort, tmp_path):
+    shutil.copytree(cohort / "a", cohort / "b")
+    empty = nib.load(cohort / "a/t2.nii.gz")
+    nib.save(nib.Nifti1Image(np.full(empty.shape, np.nan, np.float32), empty.affine), cohort / "a/t2.nii.gz")
+
+    aligned = align(cohort, tmp_path / "out", "t1", "rigid")
+
+    assert aligned.cases == ("b",)
+    assert re.fullmatch("case 'a', t2: .*nothing in common.*; it is left out", aligned.notes[0])
+    with pytest.raises(GeometryError, match="case 'a', t2: .*nothing in common"):
+        align(cohort, tmp_path / "alone", "t1", "rigid", case_ids=["a"])
+
+
 def test_label_maps_from_elsewhere_are_refused(cohort, tmp_path):
     align(cohort, tmp_path / "out", "t1", "resample")
     (tmp_path / "drawn").mkdir()

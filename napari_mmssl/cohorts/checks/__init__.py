@@ -5,7 +5,6 @@
 
 from napari_mmssl.cohorts.checks.headers import (
     check_cohort,
-    describe_grid,
     grid_mismatches,
     missing_modalities,
     sheared_affines,
@@ -17,7 +16,6 @@ __all__ = [
     "check_cohort",
     "check_label",
     "check_voxels",
-    "describe_grid",
     "grid_mismatches",
     "missing_modalities",
     "sheared_affines",

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from napari_mmssl.cohorts.case import Case, Cohort, Finding, ScanFile
 from napari_mmssl.cohorts.modalities import in_order
-from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.volumes.geometry import two_grids
 from napari_mmssl.volumes.reindex import same_voxels
 
 
@@ -40,12 +38,12 @@ def grid_mismatches(case: Case) -> list[Finding]:
     first, *others = in_order(case.modalities)
     grid = case.modalities[first].geometry
     findings = [
-        Finding("grid_mismatch", _two_grids(name, case.modalities[name].geometry, first, grid))
+        Finding("grid_mismatch", two_grids(name, case.modalities[name].geometry, first, grid))
         for name in others
         if not same_voxels(case.modalities[name].geometry, grid)
     ]
     if case.label is not None and not same_voxels(case.label.geometry, grid):
-        text = _two_grids("the label map", case.label.geometry, first, grid)
+        text = two_grids("the label map", case.label.geometry, first, grid)
         fitting = [name for name in others if same_voxels(case.modalities[name].geometry, case.label.geometry)]
         findings.append(Finding("grid_mismatch", f"{text}; it fits {fitting[0]}" if fitting else text))
     return findings
@@ -60,21 +58,6 @@ def sheared_affines(case: Case) -> list[Finding]:
         for name, file in _files(case).items()
         if file.geometry.is_sheared
     ]
-
-
-def describe_grid(grid: Geometry) -> str:
-    """Return shape and spacing ``(z, y, x)`` and orientation ``(x, y, z)`` in words."""
-    shape = " x ".join(map(str, grid.shape))
-    spacing = " x ".join(f"{mm:.4g}" for mm in grid.spacing_mm)
-    return f"{shape} voxels of {spacing} mm, {grid.orientation}"
-
-
-def _two_grids(name: str, grid: Geometry, other_name: str, other: Geometry) -> str:
-    text = f"{name} lies on another grid ({describe_grid(grid)}) than {other_name} ({describe_grid(other)})"
-    if describe_grid(grid) != describe_grid(other):
-        return text
-    apart = np.linalg.norm(grid.corners_world() - other.corners_world(), axis=1).max()
-    return f"{text}: corners are up to {apart:.3g} mm apart"
 
 
 def _files(case: Case) -> dict[str, ScanFile]:
