@@ -31,7 +31,10 @@ _SEED = 20261122
 #: Chance alone finds a movement that fits a hair better than none.
 _LEAST_GAIN = 1.02
 _MOST_STRETCH = 1.25
-_NOTHING_SHARED = "the two volumes have nothing in common that a registration could go by; look at them, or let resample trust the files"
+_NOTHING_SHARED = (
+    "the two volumes have nothing in common that a registration could go by; "
+    "look at them, or trust the files with the method resample"
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -248,7 +248,7 @@ def test_a_case_that_cannot_be_aligned_keeps_no_other_from_it(cohort, tmp_path):
 
     assert aligned.cases == ("b",)
     assert re.fullmatch("case 'a', t2: .*nothing in common.*; it is left out", aligned.notes[0])
-    with pytest.raises(GeometryError, match="case 'a', t2: .*nothing in common"):
+    with pytest.raises(GeometryError, match=r"case 'a', t2: .*nothing in common"):
         align(cohort, tmp_path / "alone", "t1", "rigid", case_ids=["a"])
 
 
