@@ -20,7 +20,6 @@ from napari_mmssl.volumes.geometry import Affine, Geometry, lps_to_ras, to_nifti
 from napari_mmssl.volumes.volume import Volume
 
 Method: TypeAlias = Literal["resample", "rigid", "affine"]
-METHODS: tuple[Method, ...] = ("resample", "rigid", "affine")
 
 _BINS = 32
 #: Voxels along the longest edge of the fixed volume at each level.

@@ -6,9 +6,6 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.reading import Opened, read_case
 
-#: Cases kept in memory beside the one that is shown: its neighbours on both sides.
-KEPT = 2
-
 
 class ReadAhead:
     """Reads cases of one cohort; what is not wanted any more is forgotten."""
@@ -78,4 +75,5 @@ class ReadAhead:
         # Tried once: whoever asks again hears of it again.
         self._wanted.pop(case.id, None)
         self._failed(case, sentence)
+        self._read_next()
         self._read_next()

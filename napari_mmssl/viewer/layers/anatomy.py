@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 Convention: TypeAlias = Literal["radiological", "neurological"]
-Orientation3D: TypeAlias = tuple[str, str, str]
 
 #: Order of napari's axes that shows each plane with the head, or the front, up.
 PLANES: dict[str, tuple[int, int, int]] = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}
