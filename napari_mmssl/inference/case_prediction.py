@@ -14,6 +14,7 @@ from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.inference.missing import Missing
 from napari_mmssl.networks.fusion import build_fused
+from napari_mmssl.networks.precision import mixed_precision
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks import Clinical, Task, task_from_card
@@ -113,8 +114,7 @@ def batch_numbers(network: nn.Module, task: Task[Any], batch: PatchBatch, clinic
     """Return the head's numbers ``(n,)`` float32 for a batch of one case."""
     if not isinstance(task, CaseTask):
         raise TypeError(f"{type(task).__name__} gives no values of a whole case")
-    device = batch.volumes.device
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    with mixed_precision(batch.volumes.device):
         pyramid = network.encode(batch.volumes, batch.modality >= 0)  # type: ignore[operator]
         numbers = network.numbers(pyramid, task.covariates([clinical]), batch.foreground)  # type: ignore[operator]
     found: np.ndarray = numbers[0].float().cpu().numpy()

@@ -16,6 +16,7 @@ from napari_mmssl.inference.drawing import Drawing, draw_classes
 from napari_mmssl.inference.missing import Missing
 from napari_mmssl.inference.sliding_window import predict_windows
 from napari_mmssl.networks.fusion import build_fused
+from napari_mmssl.networks.precision import mixed_precision
 from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.tasks.conventions import LabelConvention, read_table
 from napari_mmssl.training.weights_cards import read_card
@@ -214,7 +215,7 @@ def class_probabilities(
         tensor, present = missing.fill_case(modalities, tensor, present, case)
 
     def probabilities(windows: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        with mixed_precision(device):
             logits: torch.Tensor = network(windows, present.expand(len(windows), -1))
         return logits.float().softmax(dim=1)
 

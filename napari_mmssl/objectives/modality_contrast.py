@@ -108,7 +108,9 @@ class ModalityContrast(Objective[ContrastSettings]):
         modal, template = (self._vectors(features[name][-1]) for name in (MODAL, TEMPLATE))
         if self.training:
             modal, template = gathered(modal), gathered(template)
-        cosines: Tensor = cosine_similarities(modal, template)
+        # Divided by a temperature next, which bfloat16 is too coarse for.
+        with torch.autocast(modal.device.type, enabled=False):
+            cosines: Tensor = cosine_similarities(modal, template)
         return cosines
 
     def _vectors(self, deepest: Tensor) -> Tensor:

@@ -78,11 +78,11 @@ class Puzzle(Objective[PuzzleSettings]):
         return Views({"puzzle/tiles": puzzles.shuffled.flatten(0, 1).unsqueeze(1)}, puzzles)
 
     def scores(self, puzzles: Puzzles, features: Features) -> Tensor:
-        """Return the scores ``(B, N, N)`` of each shuffled tile (row) at each place (column)."""
+        """Return the scores ``(B, N, N)`` float32 of each shuffled tile (row) at each place (column)."""
         deepest = features["puzzle/tiles"][-1]
         vectors = deepest.mean(dim=(2, 3, 4)).reshape(*puzzles.shuffled.shape[:2], -1)  # (B, N, width)
         scores: Tensor = self.score(self.context(self.normalise(vectors)))
-        return scores
+        return scores.float()  # divided by a temperature and exponentiated next, which bfloat16 is too coarse for
 
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
         """Return the picture error and the matching loss, with tile accuracy and friends as metrics."""

@@ -136,12 +136,14 @@ class RotationInpaintingContrast(Objective[RotationInpaintingContrastSettings]):
             terms["inpainting"] = self.settings.inpainting_weight * error.mean()
             metrics["inpainting_error"] = float(masked_mean(error.detach(), ~rotated.kept & rotated.body))
         if self.projection is not None:
-            first, second = self.projection(pooled)
+            first, second = self.projection(pooled).float()
             if self.training:  # the samples of all processes
                 first, second = gathered(first), gathered(second)
-            loss = nt_xent(first, second, self.settings.temperature)
+            # Cosines are divided by a temperature, which bfloat16 is too coarse for.
+            with torch.autocast(first.device.type, enabled=False):
+                loss = nt_xent(first, second, self.settings.temperature)
+                metrics["contrast_accuracy"] = _told_apart(first.detach(), second.detach())
             terms["contrast"] = self.settings.contrast_weight * loss
-            metrics["contrast_accuracy"] = _told_apart(first.detach(), second.detach())
         return Losses(terms, metrics)
 
     def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The one batch every objective and task is fed, whatever its paper."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -60,11 +61,17 @@ class PatchBatch:
         return torch.nonzero(self.modality[sample] >= 0).flatten().tolist()
 
     def to(self, device: torch.device) -> "PatchBatch":
-        """Return the batch with what is computed on moved to ``device``."""
-        label = None if self.label is None else self.label.to(device, non_blocking=True)
+        """Return the batch with what is computed on moved to ``device``, while the caller goes on if it is pinned."""
+        return self._with_large(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "PatchBatch":
+        """Return the batch with what is computed on where a GPU can fetch it; a data loader asks for this by name."""
+        return self._with_large(Tensor.pin_memory)
+
+    def _with_large(self, change: Callable[[Tensor], Tensor]) -> "PatchBatch":
         return replace(
             self,
-            volumes=self.volumes.to(device, non_blocking=True),
-            foreground=self.foreground.to(device, non_blocking=True),
-            label=label,
+            volumes=change(self.volumes),
+            foreground=change(self.foreground),
+            label=None if self.label is None else change(self.label),
         )

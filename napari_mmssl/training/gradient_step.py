@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from napari_mmssl.errors import RunFailed
+from napari_mmssl.networks.precision import mixed_precision
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.training.batch_parts import joined, parted
@@ -69,7 +70,7 @@ class GradientStep:
         losses, metrics, shares = [], [], []
         for part in parted(batch, self.parts):
             share = len(part) / len(batch)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            with mixed_precision(self.device):
                 result = self.trainee.step(part)
             total = torch.stack(list(result.terms.values())).sum()
             (total * (share / self.ranks.world)).backward()  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from patch_batches import VOCABULARY, make_batch
+from pretended_device import PretendedGpu
 
 from napari_mmssl.config import as_table, resolve
 from napari_mmssl.networks.encoders import build_encoder
@@ -49,6 +50,34 @@ def test_finite_loss_and_a_gradient_in_the_encoder(name, encoder, shape):
     assert all(np.isfinite(value) for value in losses.metrics.values())
     assert encoder.stem.weight.grad is not None
     assert encoder.stem.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_on_a_gpu_nothing_meets_a_tensor_of_the_cpu(name):
+    gpu = torch.device("cuda")
+    with PretendedGpu():
+        encoder, objective = make(name)
+        encoder.to(gpu)
+        objective.to(gpu).train()
+        batch = make_batch().to(gpu)
+        views = objective.views(batch)
+        features = {key: encoder(tensor) for key, tensor in views.inputs.items()}
+        losses = objective.losses(batch, views, features)
+        assert {term.device for term in losses.terms.values()} == {gpu}
+        objective.picture(batch, views, features)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_bfloat16_as_on_a_gpu_changes_a_loss_little(name):
+    batch = make_batch()
+
+    def terms(half):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            _, objective, views, features = run(name, batch)
+            objective.picture(batch, views, features)
+            return {key: float(term) for key, term in objective.losses(batch, views, features).terms.items()}
+
+    assert terms(half=True) == pytest.approx(terms(half=False), rel=0.02)
 
 
 @pytest.mark.parametrize("name", ENTRIES)

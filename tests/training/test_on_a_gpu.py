@@ -1,0 +1,115 @@
+"""What a GPU asks for beyond a CPU, on one that is pretended: no machine of this project's checks has a real one."""
+
+import numpy as np
+import pytest
+import torch
+from patch_batches import make_batch
+from pretended_device import GPU, PretendedGpu, pretended_gpu
+from torch.utils.data._utils.pin_memory import pin_memory
+
+from napari_mmssl.networks.precision import mixed_precision
+from napari_mmssl.training.run_folder import RunFolder
+from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings, synthesis_settings
+from napari_mmssl.workflows.embedding import embed
+from napari_mmssl.workflows.finetune import finetune
+from napari_mmssl.workflows.predict import Extras, predict
+from napari_mmssl.workflows.pretrain import pretrain
+from napari_mmssl.workflows.probe import ProbeSettings, probe
+from napari_mmssl.workflows.synthesize import train_generators
+
+pytestmark = [
+    pytest.mark.usefixtures("own_cache"),
+    pytest.mark.filterwarnings("ignore:.pin_memory. argument is set:UserWarning"),
+]
+_SHORT = {"data": {"patch": [16, 16, 16]}, "optimisation": {"steps": 2, "batch_size": 2}, "validate_every": 1}
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    with pretended_gpu(monkeypatch) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda here, there: here + there,
+        lambda here, there: torch.cat([here, there]),
+        lambda here, there: torch.nn.functional.mse_loss(here, there),
+        lambda here, there: here[there.long()],
+        lambda here, there: there.numpy(),
+        lambda here, there: np.asarray(there),
+        lambda here, there: torch.nn.Linear(3, 3)(there),
+        lambda here, there: torch.rand(3, generator=torch.Generator(), device=GPU),
+    ],
+)
+def test_the_pretended_gpu_refuses_what_a_gpu_refuses(forbidden):
+    with PretendedGpu():
+        here, there = torch.zeros(3), torch.zeros(3, device=GPU)
+        with pytest.raises((RuntimeError, TypeError)):
+            forbidden(here, there)
+
+
+def test_the_pretended_gpu_takes_what_a_gpu_takes():
+    with PretendedGpu() as gpu:
+        there = torch.zeros(3, device=GPU)
+        assert (there + torch.tensor(1.0)).device == GPU
+        assert there[torch.arange(2)].device == GPU
+        assert torch.nn.Linear(3, 3).to(GPU)(there).device == GPU
+        assert there.cpu().numpy().tolist() == [0, 0, 0]
+        assert torch.zeros(3).copy_(there).device == torch.device("cpu")
+    assert gpu.moves == 3
+
+
+def test_batches_are_pinned_so_that_a_gpu_fetches_them_while_it_computes():
+    """A data loader leaves what it does not know as it is, without a word."""
+    with PretendedGpu() as gpu:
+        pin_memory(make_batch())
+    assert gpu.pinned == 2
+
+
+def test_from_pretraining_to_a_label_map_on_a_gpu(gpu, cohort, tmp_path):
+    pretrained = pretrain(
+        pretrain_settings(flags={"cohort": str(cohort), "recipe": "combined", **_SHORT}), tmp_path / "p"
+    )
+    flags = {"cohort": str(cohort), "weights": str(pretrained.path), "augmentation": "full", **_SHORT}
+    tuned = finetune(finetune_settings(flags=flags), tmp_path / "f")
+
+    extras = Extras(mirrored=True, probabilities=True, entropy=True)
+    drawn = predict(cohort, tuned.path, tmp_path / "drawn", which="test", extras=extras)
+
+    assert drawn.status()["state"] == "done"
+    assert gpu.moves > 100
+    assert tuned.provenance()["device"] == "cuda"
+    for run in (pretrained, tuned):
+        assert _losses_are_finite(run)
+
+
+def test_frozen_features_on_a_gpu(gpu, cohort, tmp_path):
+    run = pretrain(pretrain_settings(flags={"cohort": str(cohort), "recipe": "mae", **_SHORT}), tmp_path / "p")
+    gpu.moves = 0
+
+    found = probe(cohort, run.path, ProbeSettings(task="segmentation", regions="lesion"))
+    embed(cohort, run.path)
+
+    assert gpu.moves > 10
+    assert found["probes"]["linear"]["pretrained"]["dice"] >= 0
+
+
+@pytest.mark.parametrize("method", ["cycle", "paired"])
+def test_generators_on_a_gpu(gpu, cohort, tmp_path, method):
+    flags = {"cohort": str(cohort), "source": "t1", "target": "flair", "method": method, **_SHORT}
+    run = train_generators(synthesis_settings(flags=flags), tmp_path / "run")
+
+    assert gpu.moves > 10
+    assert _losses_are_finite(run)
+
+
+def test_without_a_gpu_nothing_is_rounded_more():
+    with mixed_precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def _losses_are_finite(run: RunFolder) -> bool:
+    steps = [event["losses"].values() for event in run.events()[0] if event["kind"] == "step"]
+    return len(steps) == 2 and all(np.isfinite(list(values)).all() for values in steps)
