@@ -13,8 +13,10 @@ from napari_mmssl.workflows.configure import finetune_settings, pretrain_setting
 from napari_mmssl.workflows.embedding import embed
 from napari_mmssl.workflows.finetune import finetune
 from napari_mmssl.workflows.predict import Extras, predict
+from napari_mmssl.workflows.preflight import preflight
 from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.probe import ProbeSettings, probe
+from napari_mmssl.workflows.resume import resume
 from napari_mmssl.workflows.synthesize import train_generators
 
 pytestmark = [
@@ -73,7 +75,8 @@ def test_from_pretraining_to_a_label_map_on_a_gpu(gpu, cohort, tmp_path):
         pretrain_settings(flags={"cohort": str(cohort), "recipe": "combined", **_SHORT}), tmp_path / "p"
     )
     flags = {"cohort": str(cohort), "weights": str(pretrained.path), "augmentation": "full", **_SHORT}
-    tuned = finetune(finetune_settings(flags=flags), tmp_path / "f")
+    finetune(finetune_settings(flags=flags), tmp_path / "f", listener=_pause_after_one_step(tmp_path / "f"))
+    tuned = resume(tmp_path / "f")
 
     extras = Extras(mirrored=True, probabilities=True, entropy=True)
     drawn = predict(cohort, tuned.path, tmp_path / "drawn", which="test", extras=extras)
@@ -105,9 +108,30 @@ def test_generators_on_a_gpu(gpu, cohort, tmp_path, method):
     assert _losses_are_finite(run)
 
 
+@pytest.mark.parametrize(("used_gib", "fits"), [(4, True), (6, False)])
+def test_a_dry_run_goes_by_the_gpu_s_own_account_of_its_memory(gpu, cohort, monkeypatch, used_gib, fits):
+    account = {"mem_get_info": (5 << 30, 8 << 30), "memory_allocated": 1 << 30, "max_memory_allocated": used_gib << 30}
+    for name, value in account.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *_: None)
+
+    found = preflight(pretrain_settings(flags={"cohort": str(cohort), "recipe": "mae", **_SHORT}))
+
+    assert (found.device, found.memory_gib, found.free_gib) == ("cuda", used_gib, 6)
+    assert found.fits == fits
+
+
 def test_without_a_gpu_nothing_is_rounded_more():
     with mixed_precision(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def _pause_after_one_step(path):
+    def listener(event):
+        if event["kind"] == "step" and event["step"] == 1:
+            RunFolder(path).request("pause")
+
+    return listener
 
 
 def _losses_are_finite(run: RunFolder) -> bool:
