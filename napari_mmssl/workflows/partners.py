@@ -158,7 +158,8 @@ def _make(translator: "Translator", case: Case, source: str, target: str, betwee
         known = prepare_case(both, translator.spacing_mm, with_label=False)
         if known.geometry.same_grid(prepared.geometry):
             real = known.volumes[known.modalities.index(target)]
-    quality = measure(made, np.asarray(prepared.foreground), translator.references[target], real)
+    given = np.asarray(prepared.volumes[prepared.modalities.index(source)])
+    quality = measure(made, np.asarray(prepared.foreground), translator.references[target], given, real)
     reasons = shortcomings(quality, translator.gate, translator.validated)
     return volume, {"from": source, "quality": quality, "passed": not reasons, "below_gate_because": reasons}
 

@@ -117,8 +117,8 @@ def _references(train: "Groups", settings: SynthesisSettings) -> dict[str, Any]:
 
     references = {}
     for name, cases in ((settings.source, train.source or train.both), (settings.target, train.target or train.both)):
-        bodies = [np.asarray(case.volumes[case.modalities.index(name)])[case.foreground] for case in cases]
-        references[name] = draw_reference(bodies)
+        real = [(np.asarray(case.volumes[case.modalities.index(name)]), case.foreground) for case in cases]
+        references[name] = draw_reference(real)
     return references
 
 
