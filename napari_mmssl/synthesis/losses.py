@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
+
+#: Points at which the distributions of two sets of patches are compared.
+_QUANTILES = 64
 
 
 def least_squares(scores: Tensor, target: float) -> Tensor:
@@ -32,6 +36,25 @@ def l1_in_body(one: Tensor, other: Tensor, body: Tensor) -> Tensor:
     """
     difference = (one.float() - other.float()).abs() * body
     return difference.sum() / body.sum().clamp(min=1)
+
+
+def distribution_loss(made: Tensor, body_made: Tensor, real: Tensor, body_real: Tensor) -> Tensor:
+    """Return how far intensities must be moved, on average, to be as often met in ``made`` as in ``real``; a scalar.
+
+    The 1-Wasserstein distance of the intensities within the bodies, as the mean difference of evenly spaced quantiles;
+    0 where there is no body. The gradient moves each quantile towards its real counterpart.
+
+    Parameters
+    ----------
+    made, body_made, real, body_real
+        ``(B, 1, D, H, W)``, all patches of a side together; bodies are 0 or 1.
+    """
+    inside = [values.float()[body > 0] for values, body in ((made, body_made), (real, body_real))]
+    if not all(len(values) for values in inside):
+        return made.sum() * 0
+    shares = (torch.arange(_QUANTILES, device=made.device) + 0.5) / _QUANTILES
+    first, second = (values.sort().values[(shares * len(values)).long()] for values in inside)
+    return (first - second.detach()).abs().mean()
 
 
 @contextmanager

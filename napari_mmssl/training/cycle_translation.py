@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from napari_mmssl.pictures import Picture
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.synthesis.history import HistoryPool
-from napari_mmssl.synthesis.losses import as_judge, discriminator_loss, l1_in_body, least_squares
+from napari_mmssl.synthesis.losses import as_judge, discriminator_loss, distribution_loss, l1_in_body, least_squares
 from napari_mmssl.synthesis.streams import UnpairedSampler
 from napari_mmssl.training.trainee import StepResult
 from napari_mmssl.training.translating import Translation
@@ -82,6 +82,9 @@ class CycleTranslation(Translation):
             with as_judge(self._judge_source, self._judge_target):
                 fooled = least_squares(self._judge_target(made_b), 1.0) + least_squares(self._judge_source(made_a), 1.0)
             terms["adversarial"] = self.settings.adversarial_weight * fooled
+        if how.distribution:
+            apart = distribution_loss(made_b, body_a, b, body_b) + distribution_loss(made_a, body_b, a, body_a)
+            terms["distribution"] = how.distribution * apart
         if how.identity:
             kept_a = l1_in_body(self._back(a) * body_a, a, body_a)
             kept_b = l1_in_body(self._forth(b) * body_b, b, body_b)

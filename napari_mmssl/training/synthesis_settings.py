@@ -16,6 +16,15 @@ class GateSettings(Settings):
     histogram: float = Field(
         1.5, gt=0, title="Histogram", description="At most, in distances of the farthest real volume to the others"
     )
+    gradients: float = Field(
+        4.0, gt=0, title="Gradients", description="At most, as for intensities: how often how steep a step is met"
+    )
+    edges: float = Field(
+        0.2, ge=-1, le=1, title="Edges", description="At least: correlation of steepness with that of the source"
+    )
+    shades: float = Field(
+        0.97, ge=0, le=1, title="Shades", description="At most: correlation of ranks with the source, either way round"
+    )
 
 
 class SynthesisLossSettings(Settings):
@@ -28,6 +37,9 @@ class SynthesisLossSettings(Settings):
     cycle: float = Field(3.0, ge=0, title="Cycle", description="L1 between a patch and what comes back of it")
     identity: float = Field(
         0.0, ge=0, title="Identity", description="L1 of what should be left as it is; CycleGAN takes half of cycle or 0"
+    )
+    distribution: float = Field(
+        0.0, ge=0, title="Distribution", description="Of cycle: intensities as often met as in real patches"
     )
     paired: float = Field(10.0, ge=0, title="Paired", description="L1 to the real patch of the same person")
 

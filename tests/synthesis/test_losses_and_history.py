@@ -3,10 +3,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+from scipy.stats import wasserstein_distance
 from torch import nn
 
 from napari_mmssl.synthesis.history import HistoryPool
-from napari_mmssl.synthesis.losses import as_judge, discriminator_loss, l1_in_body, least_squares
+from napari_mmssl.synthesis.losses import (
+    as_judge,
+    discriminator_loss,
+    distribution_loss,
+    l1_in_body,
+    least_squares,
+)
 
 
 def patches(*values):
@@ -28,6 +35,22 @@ def test_losses_equal_a_slow_loop_over_their_formulas(rng):
     assert float(discriminator_loss(one, two)) == pytest.approx((to_one + to_zero) / 2, rel=1e-5)
     assert float(l1_in_body(one, two, torch.from_numpy(body).float())) == pytest.approx(np.mean(apart), rel=1e-5)
     assert float(l1_in_body(one, two, torch.zeros(2, 1, 3, 4, 5))) == 0
+
+
+def test_the_distance_of_distributions_is_that_of_scipy_and_pulls_them_together(rng):
+    made = torch.from_numpy(rng.normal(0.3, 1.0, (2, 1, 12, 12, 12))).requires_grad_()
+    real = torch.from_numpy(rng.gamma(2.0, 1.0, (3, 1, 10, 10, 10)))
+    bodies = [torch.from_numpy(rng.random(values.shape) < 0.7).float() for values in (made, real)]
+    inside = [values.detach()[body > 0].numpy() for values, body in zip((made, real), bodies, strict=True)]
+    before = distribution_loss(made, bodies[0], real, bodies[1])
+    assert float(before.detach()) == pytest.approx(wasserstein_distance(*inside), rel=0.03)
+    assert float(distribution_loss(real, bodies[1], real.flip(0), bodies[1].flip(0))) == 0
+    before.backward()
+    assert made.grad is not None
+    assert (made.grad[bodies[0] == 0] == 0).all()
+    after = distribution_loss(made - 500 * made.grad, bodies[0], real, bodies[1])
+    assert after < before
+    assert float(distribution_loss(made, bodies[0] * 0, real, bodies[1])) == 0
 
 
 def test_one_backward_pass_gives_each_player_the_gradients_of_alternating_ones():
