@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need; see scripts/setup.sh for what that is.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow bench demo screenshots docs dist clean
+.PHONY: help setup check test test-slow test-lowest bench demo screenshots docs dist clean
 
 BIN := .venv/bin
 WITH_DISPLAY := scripts/with_display.sh
@@ -22,6 +22,9 @@ test: check ## check, then all tests but the slow ones
 test-slow: setup ## proofs of learning, long fault tests, and the viewer's tests with PySide6
 	$(WITH_DISPLAY) $(BIN)/python -m pytest -m slow --timeout 1800
 	@scripts/test_pyside6.sh
+
+test-lowest: setup ## the viewer's tests with the lowest versions that pyproject.toml allows
+	@scripts/test_lowest.sh
 
 bench: setup ## every benchmark beside its peers, into benchmarks/results.json and docs/benchmarks.md
 	@scripts/bench.sh

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Layer
 
 from napari_mmssl.viewer.layers.case_view import CaseView, name_in_cell
@@ -46,7 +47,7 @@ class Stage:
             name_in_cell(layer)
         self._set_grid(shape, stride, enabled=True)
         if layers:
-            self._viewer.reset_view(layers=layers)
+            _fit(self._viewer, layers)
             self._viewer.dims.set_point(range(3), layers[0].extent.world.mean(axis=0))
             if through:
                 low, high = layers[0].extent.world
@@ -76,3 +77,18 @@ class Stage:
     def _set_grid(self, shape: tuple[int, int], stride: int, *, enabled: bool) -> None:
         grid = self._viewer.canvas.grid
         grid.shape, grid.stride, grid.enabled = shape, stride, enabled
+
+
+def _fit(viewer: "ViewerModel", layers: Sequence[Layer]) -> None:
+    """Let ``layers`` fill the view, however far the others reach."""
+    try:
+        viewer.reset_view(layers=layers)
+    except TypeError:
+        # napari 0.9.0 fits all layers or none.
+        viewer.reset_view()
+        shown = list(viewer.dims.displayed)
+        low, high = viewer.layers.extent.world[:, shown]
+        ours = [layer.extent.world[:, shown] for layer in layers]
+        first, last = np.min([one[0] for one in ours], axis=0), np.max([one[1] for one in ours], axis=0)
+        viewer.scene.camera.zoom *= float(np.min((high - low) / (last - first)))
+        viewer.scene.camera.center = tuple((first + last) / 2)
