@@ -11,7 +11,7 @@ from napari_mmssl.cohorts.splits import split_subjects
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.viewer.cases.case_list import COMPLETE, WITH_FINDINGS, CaseList
 from napari_mmssl.viewer.cases.widget import CasesWidget
-from napari_mmssl.viewer.layers.windows import ct_window, looks_like_ct, percentile_window
+from napari_mmssl.viewer.layers.windows import automatic_window, ct_window, looks_like_ct, percentile_window
 from napari_mmssl.viewer.runs.split_groups import groups_of
 
 
@@ -132,6 +132,19 @@ def test_ct_windows_leave_magnetic_resonance_alone(widget, viewer, qtbot):
     widget.findChild(QComboBox, "window").setCurrentText("CT bone")
 
     assert [tuple(layer.contrast_limits) for layer in viewer.layers if isinstance(layer, Image)] == before
+
+
+def test_ct_is_first_seen_through_the_window_of_organs():
+    rng = np.random.default_rng(0)
+    body = rng.normal(40, 30, (8, 8, 8))
+    body[0] = -1000
+
+    window = automatic_window("ct", body)
+    assert (window.low, window.high) == (-160, 240)
+    assert automatic_window(None, body) == window
+    # Not in Hounsfield units any more, or no CT at all.
+    assert automatic_window("ct", body / 1000 + 1).high < 2
+    assert automatic_window("t1", body).low != window.low
 
 
 def test_windows_in_numbers():

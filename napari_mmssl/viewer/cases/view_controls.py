@@ -9,12 +9,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton
 from napari_mmssl.viewer.layers.anatomy import PLANES, position_words
 from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.layers.orientation_letters import face_patient, show_plane
-from napari_mmssl.viewer.layers.placing import contrast_limits
 from napari_mmssl.viewer.layers.windows import (
     AUTOMATIC,
     CT_WINDOWS,
     PERCENTILES,
     Window,
+    automatic_window,
     ct_window,
     looks_like_ct,
     percentile_window,
@@ -80,13 +80,13 @@ class ViewControls:
         self._window = panel.part(
             QComboBox(),
             "window",
-            "Which intensities are shown. automatic: percentiles of each scan; CT windows change CT alone",
+            "Which intensities are shown. automatic: percentiles, soft tissue for CT; CT windows change CT alone",
         )
         self._window.addItems([AUTOMATIC, *PERCENTILES, *(f"CT {name}" for name in CT_WINDOWS)])
         self._window.currentTextChanged.connect(self.apply_window)
         for box in (self._window, convention):
             # The longest word of these two is read without opening the list.
-            box.setMinimumContentsLength(10)
+            box.setMinimumContentsLength(9)
         self._position = panel.text("cursor_position")
         self._position.setToolTip("Scanner position under the mouse, true also for tilted scans")
         for first, second in ((beside, self._window), (self._position, convention)):
@@ -110,7 +110,7 @@ def _window_of(name: str, layer: Image, role: str | None) -> Window | None:
     """Return the window ``name`` for ``layer``, or ``None`` if it is not meant for it."""
     array = np.asarray(layer.data)
     if name == AUTOMATIC:
-        return Window(*contrast_limits(array))
+        return automatic_window(role, array)
     if name in PERCENTILES:
         return percentile_window(array, name)
     return ct_window(name.removeprefix("CT ")) if looks_like_ct(role, array) else None

@@ -16,11 +16,11 @@ from napari_mmssl.tasks.conventions import colour
 from napari_mmssl.viewer.layers.placing import (
     AXIS_LABELS,
     UNITS,
-    contrast_limits,
     display_place,
     is_drawn_at,
     own_geometry,
 )
+from napari_mmssl.viewer.layers.windows import automatic_window
 from napari_mmssl.volumes.geometry import Geometry, to_canonical
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 
@@ -78,10 +78,11 @@ def image_layer(
     A synthetic volume says so in its name and is not shown in grey, so that nobody takes it for a scan.
     """
     origin = Origin(volume.geometry, path, case, role, volume.synthetic, series_uid=series_uid)
+    window = automatic_window(role, volume.array)
     state = _common_state(origin, f"{name} (synthetic)" if volume.synthetic else name) | {
         # napari takes a last axis of 3 or 4 voxels (a few sagittal slices) for colours.
         "rgb": False,
-        "contrast_limits": contrast_limits(volume.array),
+        "contrast_limits": (window.low, window.high),
         "colormap": "magma" if volume.synthetic else "gray",
         "interpolation2d": "linear",
     }

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_mmssl.viewer.layers.placing import contrast_limits
+
 #: As radiologists name them: level and width in Hounsfield units.
 CT_WINDOWS = {
     "brain": (40, 80),
@@ -30,6 +32,18 @@ def ct_window(name: str) -> Window:
     """Return the CT window called ``name``; ``KeyError`` if there is none."""
     level, width = CT_WINDOWS[name]
     return Window(level - width / 2, level + width / 2)
+
+
+def automatic_window(role: str | None, array: np.ndarray) -> Window:
+    """Return what a volume is first seen through: soft tissue for CT, percentiles of the body for all others.
+
+    The percentiles of a CT reach from air to bone, with all organs in a few shades of grey between them. A volume
+    called CT that holds no air was scaled by somebody and is no longer in Hounsfield units.
+    """
+    organs = ct_window("soft tissue")
+    if looks_like_ct(role, array) and array.size and float(array.min()) < organs.low:
+        return organs
+    return Window(*contrast_limits(array))
 
 
 def percentile_window(array: np.ndarray, name: str) -> Window:
