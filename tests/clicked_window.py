@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QAbstractItemView, QApplication, QFileDialog, QLabel, QPushButton, QTabBar, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTabBar,
+    QWidget,
+)
 
 from napari_mmssl.viewer.workspace import PLUGIN, WIDGETS, open_workspace
 
@@ -57,6 +67,19 @@ class ClickedWindow:
         where = table.visualRect(table.model().index(row, column)).center()
         for click in (self._qtbot.mouseClick, *([self._qtbot.mouseDClick] if twice else [])):
             click(table.viewport(), LEFT, pos=where)
+
+    def correct_cell(self, table, row, column, words):
+        """Double-click on a cell of a table, type and press Enter."""
+        where = table.visualRect(table.model().index(row, column)).center()
+        self._qtbot.mouseClick(table.viewport(), LEFT, pos=where)
+        self._qtbot.mouseDClick(table.viewport(), LEFT, pos=where)
+        self.until(lambda: isinstance(QApplication.focusWidget(), QLineEdit | QComboBox))
+        editor = QApplication.focusWidget()
+        if isinstance(editor, QLineEdit):
+            editor.selectAll()
+        self._qtbot.keyClicks(editor, words)
+        self._qtbot.keyClick(editor, Qt.Key.Key_Return)
+        self.until(lambda: table.model().index(row, column).data() == words)
 
     def press(self, key, modifier=Qt.KeyboardModifier.NoModifier):
         """Press a key, wherever the keyboard is heard."""

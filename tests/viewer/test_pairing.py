@@ -51,6 +51,20 @@ def test_paths_hold_wherever_the_manifest_is_saved(widget, tmp_path):
     assert [case.id for case in cohort.cases] == ["anna", "bert", "cleo"]
 
 
+def test_the_person_goes_with_the_case_unless_named_apart(widget):
+    dialog = widget.open_pairing()
+    change(dialog, "anna/t2.nii.gz", "case", "dora")
+    change(dialog, "cleo/t2.nii.gz", "subject", "cleopatra")
+    change(dialog, "cleo/t2.nii.gz", "case", "cleo-2")
+    table = dialog.table
+    rows = {
+        table.value(n, "path"): (table.value(n, "case"), table.value(n, "subject")) for n in range(table.rowCount())
+    }
+
+    assert rows["anna/t2.nii.gz"] == ("dora", "dora")
+    assert rows["cleo/t2.nii.gz"] == ("cleo-2", "cleopatra")
+
+
 def test_two_files_for_one_modality_are_told_before_saving(widget):
     dialog = widget.open_pairing()
     change(dialog, "anna/t2.nii.gz", "modality", "t1")

@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 from clicked_window import ClickedWindow
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDialog, QLineEdit, QSlider, QSpinBox, QTableView, QTableWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+    QSpinBox,
+    QTableView,
+    QTableWidget,
+)
 from trained_networks import write_network
 
 from napari_mmssl.viewer.layers.case_view import CaseView
-from napari_mmssl.volumes.image_files import read_label_map
+from napari_mmssl.volumes.image_files import read_label_map, write_label_map
+from napari_mmssl.volumes.volume import LabelClass, LabelMap
 
 pytestmark = pytest.mark.gl
 
@@ -155,6 +166,113 @@ def test_a_clinician_judges_corrects_and_takes_home_a_segmentation(window, share
     saved = read_label_map(tmp_path / "mine.nii.gz")
     assert saved.array.sum() == layer.data.sum()
     assert saved.geometry.same_grid(window.session.case.modalities["flair"].geometry)
+
+
+@pytest.mark.slow
+def test_a_clinician_sorts_an_abdomen_in_ct_and_mr_and_measures_the_liver(window, shared_data, tmp_path):
+    open_cohort(window, shared_data / "abdomen_ct_mr_unpaired")
+    open_row(window, 0)
+    # Two people in one folder: said, and set right.
+    assert "Which file is what" in window.words("Cases", "about_case")
+    window.click("Cases", "pairing")
+    dialog = next(one for one in window["Cases"].findChildren(QDialog) if one.isVisible())
+    window.look_at(dialog, "pairing")
+    files = dialog.findChild(QTableView, "pairing_table")
+    heads = [dialog.table.headerData(n, Qt.Orientation.Horizontal) for n in range(dialog.table.columnCount())]
+    for row in range(dialog.table.rowCount()):
+        name = dialog.table.value(row, "path").rpartition("/")[2]
+        if "_seg_" in name:
+            window.correct_cell(files, row, heads.index("role"), "label")
+        window.correct_cell(files, row, heads.index("case"), name[:2])
+        assert dialog.table.value(row, "subject") == name[:2]
+    window.look_at(dialog, "sorted")
+    window.answer("getSaveFileName", tmp_path / "manifest.csv")
+    dialog.findChild(QPushButton, "save_manifest").click()
+    window.until(lambda: window.session.cohort.layout == "manifest")
+    window.look("two_people")
+    open_row(window, 0)
+    assert shown(window) == ["ct", "label"]
+    ct = CaseView(window.viewer).of_role("ct")
+    assert tuple(ct.contrast_limits) == (-160, 240)
+    window.choose("Cases", QComboBox, "window", "CT liver")
+    assert tuple(ct.contrast_limits) == (-20, 140)
+    window.look("liver_window")
+    window.click("Cases", "show_coronal")
+    window.look("coronal")
+    window.click("Cases", "next_case")
+    window.until(lambda: window.session.case.id == "mr")
+    window.look("mr")
+
+    # Of 49 organs, a label map made elsewhere with the liver alone.
+    organs = read_label_map(shared_data / "abdomen_ct_mr_unpaired" / "mr_seg_totalmr50_liver5.nii.gz")
+    liver = LabelMap((organs.array == 5).astype(np.uint8) * 5, organs.geometry, (LabelClass(5, "liver", "#d55e00"),))
+    write_label_map(tmp_path / "liver.nrrd", liver)
+    window.turn_to("Segment")
+    window.look("nothing_yet")
+    window.answer("getOpenFileName", tmp_path / "liver.nrrd")
+    window.click("Segment", "open_elsewhere")
+    window.until(lambda: window["Segment"].measured is not None)
+    window.look("liver")
+    legend = window.part("Segment", QTableWidget, "legend")
+    assert legend.item(0, 1).text() == "liver"
+    assert float(legend.item(0, 2).text()) == pytest.approx(liver.array.astype(bool).sum() * 27 / 1000, abs=0.1)
+    assert legend.item(0, 3).text() == "1.00"
+    window.click("Segment", "correct")
+    layer = window["Segment"].layer
+    assert layer.selected_label == 5
+    before = np.count_nonzero(layer.data)
+    window.drag(window.canvas, window.at((0.45, 0.5)), window.at((0.55, 0.55)))
+    window.until(lambda: np.count_nonzero(layer.data) > before)
+    window.look("painted")
+    window.click("Segment", "keep_correction")
+    window.until(lambda: "kept:" in window.words("Segment"))
+    window.look("kept")
+    window.answer("getSaveFileName", tmp_path / "mine.nii.gz")
+    window.click("Segment", "save")
+    window.until(lambda: "saved:" in window.words("Segment"))
+    assert (read_label_map(tmp_path / "mine.nii.gz").array == 5).sum() == (layer.data == 5).sum()
+
+
+@pytest.mark.slow
+def test_a_clinician_outlines_a_stroke_and_hands_it_on(window, shared_data, tmp_path):
+    open_cohort(window, shared_data / "stroke_dwi_adc")
+    open_row(window, 0)
+    assert shown(window) == ["dwi", "adc"]
+    window.click("Cases", "side_by_side", QCheckBox)
+    window.look("side_by_side")
+    window.click("Cases", "side_by_side", QCheckBox)
+    window.click("Cases", "three_planes")
+    window.hover((0.4, 0.5))
+    window.look("planes")
+    window.turn_to("Segment")
+    window.answer("getExistingDirectory", write_network(tmp_path / "network", modalities=("dwi", "adc")))
+    window.click("Segment", "choose_weights")
+    window.click("Segment", "start")
+    window.until(lambda: window["Segment"].measured is not None)
+    window.look("segmented")
+    window.click("Segment", "use_adc", QCheckBox)
+    window.click("Segment", "start")
+    window.until(lambda: window.part("Segment", QTableWidget, "trials").rowCount() == 2)
+    window.look("without_adc")
+    window.click("Segment", "next_lesion")
+    window.click("Segment", "correct")
+    layer = window["Segment"].layer
+    before = layer.data.copy()
+    window.drag(window.canvas, window.at((0.3, 0.4)), window.at((0.4, 0.45)))
+    window.until(lambda: (layer.data != before).any())
+    window.look("corrected")
+    window.choose("Segment", QComboBox, "file_format", ".nrrd")
+    window.answer("getSaveFileName", tmp_path / "mine.nrrd")
+    window.click("Segment", "save")
+    window.until(lambda: "saved:" in window.words("Segment"))
+    saved = read_label_map(tmp_path / "mine.nrrd")
+    assert saved.array.sum() == layer.data.sum()
+    assert saved.geometry.same_grid(window.session.case.modalities["dwi"].geometry)
+    assert [one.name for one in saved.classes] == ["lesion"]
+    window.answer("getExistingDirectory", tmp_path / "report")
+    window.click("Segment", "report")
+    window.until(lambda: any(tmp_path.glob("report/*.html")))
+    window.look("report")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from napari_mmssl.tasks.conventions import LESION
 from napari_mmssl.training.weights_cards import write_card
 from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.reading import read_case
+from napari_mmssl.viewer.segment.drawn import mean_dice, measure, read_elsewhere
 from napari_mmssl.viewer.segment.keeping import corrections_folder
 from napari_mmssl.viewer.segment.widget import SegmentWidget
 from napari_mmssl.volumes.image_files import read_label_map, write_label_map, write_volume
@@ -166,6 +167,36 @@ def test_switching_a_sequence_off_asks_without_it_and_both_answers_are_listed(wi
     assert "--without" not in asked[0]
     assert asked[1][asked[1].index("--without") + 1] == "flair"
     assert trials.item(1, 0).text() == "without flair"
+
+
+def test_a_label_map_made_elsewhere_is_scored_in_the_classes_that_it_names(widget, qtbot, tmp_path):
+    case = widget.session.case
+    organs = read_label_map(case.label.path)
+    write_label_map(tmp_path / "organs.nii.gz", LabelMap(organs.array + (organs.array > 0) * 10, organs.geometry))
+    one = replace(case, label=replace(case.label, path=tmp_path / "organs.nii.gz"))
+    liver = LabelMap((organs.array == 2).astype(np.uint8) * 12, organs.geometry, (LabelClass(12, "liver", "#d55e00"),))
+    write_label_map(tmp_path / "liver.nrrd", liver)
+
+    drawn = read_elsewhere(tmp_path / "liver.nrrd", one)
+    measured = measure(drawn, drawn.labels, together=True)
+
+    assert measured.difference.classes["liver"].dice == 1
+    assert mean_dice(measured.difference) == 1
+    assert not measured.difference.where.array.any()
+    assert "'liver.nrrd' names" in measured.remark
+    assert "2 classes more" in measured.remark
+
+
+def test_the_brush_begins_with_a_class_that_there_is(widget, qtbot, tmp_path):
+    labels = read_label_map(widget.session.case.label.path)
+    four = LabelMap((labels.array == 4).astype(np.uint8) * 4, labels.geometry, (LabelClass(4, "enhancing", "#f0e442"),))
+    write_label_map(tmp_path / "four.nrrd", four)
+    widget.open_elsewhere(tmp_path / "four.nrrd")
+    qtbot.waitUntil(lambda: widget.measured is not None, timeout=10_000)
+
+    widget.correct()
+
+    assert widget.layer.selected_label == 4
 
 
 def test_a_label_map_made_elsewhere_is_treated_as_a_prediction(widget, qtbot, answer, viewer):

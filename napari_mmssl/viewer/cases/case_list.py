@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLineEdit, QTableView
+from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLineEdit, QStyledItemDelegate, QTableView
 
 from napari_mmssl.cohorts.case import Case, Cohort
 from napari_mmssl.viewer.cases.case_table import CaseTable
@@ -58,6 +58,14 @@ class _Filter(QSortFilterProxyModel):
         return " ".join((case.id, case.subject, *case.modalities, *clinical, *found)).lower()
 
 
+class _CutAtTheEnd(QStyledItemDelegate):
+    """Draws words whose beginning says most; names are told apart by their ends."""
+
+    def initStyleOption(self, option: Any, index: QModelIndex) -> None:
+        super().initStyleOption(option, index)
+        option.textElideMode = Qt.TextElideMode.ElideRight
+
+
 class CaseList(QTableView):
     """Cases as they are filtered and sorted; :meth:`add_filters` draws what filters them."""
 
@@ -83,6 +91,7 @@ class CaseList(QTableView):
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
+        self._findings_delegate = _CutAtTheEnd(self)
         self._widths = [0] * len(self.table.heads)
         self.table.modelReset.connect(self._measure)
         self.table.dataChanged.connect(lambda *_: self._measure())
@@ -142,7 +151,10 @@ class CaseList(QTableView):
         self._share_width()
 
     def _measure(self) -> None:
-        """Note how wide the words of each column are."""
+        """Note how wide the words of each column are; the last holds the findings."""
+        for column in range(len(self.table.heads)):
+            last = column == len(self.table.heads) - 1
+            self.setItemDelegateForColumn(column, self._findings_delegate if last else None)
         measure = self.fontMetrics().horizontalAdvance
         # Measuring all words of ten thousand rows would block the window.
         rows = range(min(self.table.rowCount(), _MEASURED_ROWS))

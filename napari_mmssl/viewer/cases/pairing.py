@@ -83,6 +83,8 @@ class PairingDialog(QDialog):
         view.verticalHeader().setDefaultSectionSize(26)
         view.horizontalHeader().setResizeContentsPrecision(50)
         view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        view.horizontalHeader().setStretchLastSection(True)
+        view.horizontalHeader().setHighlightSections(False)
         self._delegates = {
             "role": _ChoiceDelegate(list(ROLES), editable=False, parent=self),
             "modality": _ChoiceDelegate(["", *MODALITIES], editable=True, parent=self),

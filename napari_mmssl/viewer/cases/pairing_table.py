@@ -87,15 +87,23 @@ class PairingTable(QAbstractTableModel):
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        """Change a cell; the value that was found takes the change back."""
+        """Change a cell; the value that was found takes the change back.
+
+        A file given to another case goes to another person too, where people and cases are called alike.
+        """
         if role != Qt.ItemDataRole.EditRole:
             return False
         row, head, words = index.row(), HEADS[index.column()], str(value).strip()
+        alike = self.value(row, "subject") in ("", self.value(row, "case"))
+        for changed in ("case", "subject") if head == "case" and alike else (head,):
+            self._change(row, changed, words)
+        self.dataChanged.emit(self.index(row, 0), self.index(row, len(HEADS) - 1))
+        return True
+
+    def _change(self, row: int, head: str, words: str) -> None:
         self._changed.pop((row, head), None)
         if words != self.value(row, head):
             self._changed[row, head] = words
-        self.dataChanged.emit(index, index)
-        return True
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Return whether a cell can be changed; where a file lies cannot."""

@@ -33,6 +33,8 @@ _SAY_EVERY_MS = 100
 _FIRST_FINDINGS = 3
 #: Findings for which the Align widget is the remedy.
 _DO_NOT_FIT = {"grid_mismatch", "misregistered"}
+#: Findings for which the table of *Which file is what* is.
+_TO_BE_SORTED = {"label_candidates"}
 
 
 class CasesWidget(Panel):
@@ -284,12 +286,14 @@ class CasesWidget(Panel):
         found = () if case is None else self._list.table.findings(case)
         self._align.setVisible(any(finding.kind in _DO_NOT_FIT for finding in found))
         if case is None:
-            self._about_case.setText("")
+            self._about_case.setText("Double-click a case to open it.")
             return
         self._list.mark(case)
         findings = "; ".join(finding.text for finding in found[:_FIRST_FINDINGS])
         if len(found) > _FIRST_FINDINGS:
             findings += f"; and {len(found) - _FIRST_FINDINGS} more"
+        if any(finding.kind in _TO_BE_SORTED for finding in found):
+            findings += ". In <i>Which file is what...</i> you can say so and rename nothing"
         self._about_case.setToolTip("\n".join(finding.text for finding in found))
         where = self._list.place_words(case)
         self._about_case.setText(f"<b>{case.id}</b> ({where})" + (f": {findings}" if findings else ""))

@@ -59,6 +59,10 @@ class ReadOnlyTable(QTableWidget):
                 item.setTextAlignment(_RIGHT)
             self.setItem(row, column, item)
 
+    def height_of(self, rows: int) -> int:
+        """Return how high the table is with so many rows, in pixels."""
+        return int(self.horizontalHeader().sizeHint().height()) + rows * ROW_HEIGHT + 4
+
     def forget_rows(self) -> None:
         """Empty the table."""
         self.setRowCount(0)

@@ -1,7 +1,7 @@
 """What a prediction wrote of one case, read; and what there is to tell of a label map. Knows no Qt and no napari."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,7 +10,8 @@ import numpy as np
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.reading import read_label
 from napari_mmssl.errors import GeometryError, MmsslError, ReadError
-from napari_mmssl.tasks.conventions import read_table
+from napari_mmssl.tasks.conventions import LabelConvention, one_per_value, read_table
+from napari_mmssl.viewer.layers.layer_data import values_in
 from napari_mmssl.volumes.image_files import read_label_map, read_volume
 from napari_mmssl.volumes.reindex import how_apart, reindexed
 from napari_mmssl.volumes.volume import LabelMap, Volume
@@ -71,11 +72,14 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is to tell of a label map: its lesions and, if there is a reference, the difference or why there is none."""
+    """What is to tell of a label map: its lesions and, if there is a reference, the difference.
+
+    ``remark`` says why there is none, or of what it is not.
+    """
 
     lesions: tuple[Lesion, ...]
     difference: Difference | None
-    problem: str = ""
+    remark: str = ""
 
 
 def read_drawn(folder: Path, case: Case, without: Sequence[str] = (), named: Named = _as_it_is) -> Drawn:
@@ -140,10 +144,33 @@ def measure(drawn: Drawn, labels: LabelMap, *, together: bool) -> Measured:
         return Measured(lesions, None)
     table = drawn.record.get("convention")
     try:
-        convention = None if table is None else read_table(dict(table))
-        return Measured(lesions, compare_label_maps(labels, drawn.reference, convention))
+        meaning = _named_classes(drawn, labels) if table is None else read_table(dict(table))
+        difference = compare_label_maps(labels, drawn.reference, meaning)
     except MmsslError as error:
         return Measured(lesions, None, f"no scores: {error}")
+    remark = "" if meaning is None or table is not None else _left_aside(drawn.reference, meaning, drawn.file)
+    return Measured(lesions, difference, remark)
+
+
+def _named_classes(drawn: Drawn, labels: LabelMap) -> LabelConvention | None:
+    """Return the classes that a label map made elsewhere names, and those painted since.
+
+    A program that was asked for the liver is not held against a reference of fifty organs. ``None`` if it names
+    none, or the reference calls the same values something else: then all values count, and their union.
+    """
+    names = {one.value: one.name for one in drawn.labels.classes}
+    theirs = {one.value: one.name for one in drawn.reference.classes} if drawn.reference else {}
+    if not names or any(theirs.get(value, name) != name for value, name in names.items()):
+        return None
+    return replace(one_per_value({*names, *values_in(labels.array)}, names), unlisted="background")
+
+
+def _left_aside(reference: LabelMap, meaning: LabelConvention, file: Path) -> str:
+    others = set(values_in(reference.array)) - {0, *meaning.claimed}
+    if not others:
+        return ""
+    more = f"{len(others)} classes" if len(others) > 1 else "one class"
+    return f"scores are of what '{file.name}' names; the label map of the case has {more} more"
 
 
 def mean_dice(difference: Difference | None) -> float | None:

@@ -91,6 +91,10 @@ class SegmentLayers:
         # What was painted before on the prediction itself comes along.
         np.copyto(data, layer.data)
         corrected = self._add((data, state, kind))
+        known = [one.value for one in corrected.metadata[METADATA_KEY].classes]
+        if known and corrected.selected_label not in known:
+            # napari's brush begins with 1, which need not be a class: of organs, 5 may be the only one.
+            corrected.selected_label = known[0]
         layer.contour = 1
         return corrected
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_mmssl.viewer.parts.read_only_table import ROW_HEIGHT, ReadOnlyTable
+from napari_mmssl.viewer.parts.read_only_table import ReadOnlyTable
 from napari_mmssl.volumes.volume import LabelClass
 from napari_mmssl.workflows.difference import Difference
 from napari_mmssl.workflows.evaluate import Scores
@@ -73,13 +73,11 @@ class LegendTable(ReadOnlyTable):
         if len(volumes) > 1:
             self.add_row(("", "together", f"{sum(volume.volume_ml for volume in volumes):.1f}"))
         for name, scores in ({} if difference is None else difference.regions).items():
-            if name in classes:
+            if name in classes or len(classes) == 1:
                 continue  # A region of one class is that class again.
             self.add_row(("", name, "", *_score_words(scores)))
         # No empty room below the last row, and a bar to scroll with where there are many classes.
-        self.setFixedHeight(
-            self.horizontalHeader().sizeHint().height() + min(self.rowCount(), _MOST_ROWS) * ROW_HEIGHT + 4
-        )
+        self.setFixedHeight(self.height_of(min(self.rowCount(), _MOST_ROWS)))
 
 
 def _score_words(scores: Scores | None) -> tuple[str, ...]:

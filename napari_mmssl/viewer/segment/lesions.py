@@ -22,6 +22,8 @@ _HEADS = (
 )
 #: A table of a thousand specks helps nobody; the rest is told in words.
 _MOST_ROWS = 200
+#: So many are seen without scrolling, and more where there is room.
+_LEAST_SEEN = 3
 
 
 class LesionTable(ReadOnlyTable):
@@ -37,7 +39,6 @@ class LesionTable(ReadOnlyTable):
         super().__init__(_HEADS)
         self._panel = panel
         panel.part(self, "lesions", "Separate lesions; click one to go there")
-        self.setMinimumHeight(130)
         self.cellClicked.connect(lambda row, _column: self.go_to(row))
         self._lesions: tuple[Lesion, ...] = ()
         self._unsure: tuple[Lesion, ...] = ()
@@ -77,6 +78,8 @@ class LesionTable(ReadOnlyTable):
         self.forget_rows()
         for lesion in self._lesions[:_MOST_ROWS]:
             self._add_lesion(lesion)
+        self.setMinimumHeight(self.height_of(min(len(lesions), _LEAST_SEEN)))
+        self.setMaximumHeight(self.height_of(self.rowCount()))
         total = sum(lesion.volume_ml for lesion in lesions)
         more = f", the largest {_MOST_ROWS} of them listed" if len(lesions) > _MOST_ROWS else ""
         self._words.setText(f"{len(lesions)} separate, {total:.1f} ml{more}" if lesions else "")

@@ -17,6 +17,8 @@ _HEADS = (
     ("Dice", "Mean over the classes that are there, against the reference"),
     ("unsure", "Mean entropy where it is not plainly background: 0 sure, 1 all classes alike"),
 )
+#: So many answers are seen at once.
+_MOST_SEEN = 4
 
 
 class ModalityBoxes(QWidget):
@@ -72,8 +74,6 @@ class TrialTable(ReadOnlyTable):
     def __init__(self, panel: Panel) -> None:
         super().__init__(_HEADS, name=0)
         panel.part(self, "trials", "Each answer to this case; switch a sequence off and segment again to compare")
-        self.setMinimumHeight(90)
-        self.setMaximumHeight(120)
         self._trials: list[Trial] = []
         self.hide()
 
@@ -95,12 +95,14 @@ class TrialTable(ReadOnlyTable):
         return self._trials[row].drawn
 
     def _show(self) -> None:
-        self.setVisible(bool(self._trials))
+        # One answer stands in the legend; from the second on there is something to compare.
+        self.setVisible(len(self._trials) > 1)
         self.forget_rows()
         for trial in self._trials:
             numbers = ("–" if value is None else f"{value:.2f}" for value in (trial.dice, trial.unsure))
             words = (_seen(trial.drawn), f"{trial.volume_ml:.1f}", *numbers)
             self.add_row(words, tip=str(trial.drawn.file))
+        self.setFixedHeight(self.height_of(min(self.rowCount(), _MOST_SEEN)))
 
 
 def _seen(drawn: Drawn) -> str:

@@ -311,8 +311,8 @@ class SegmentWidget(Panel):
             self.viewer.layers.selection.active = self.layer
         if not corrected:
             self._trials.add(drawn, measured)
-        if measured.problem:
-            self._say(measured.problem)
+        if measured.remark:
+            self._say(measured.remark)
         elif not labels.array.any():
             self._say(f"nothing was found: not one voxel of '{drawn.case.id}' has a class")
 
