@@ -32,7 +32,12 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator["PretendedGpu"]:
 
 
 class PretendedGpu(TorchFunctionMode):
-    """Within it ``cuda`` can be used.
+    """Within it the device ``kind`` can be used.
+
+    Parameters
+    ----------
+    kind
+        ``cuda``; or ``mps``, the GPU of an Apple, which has no float64.
 
     Attributes
     ----------
@@ -42,8 +47,9 @@ class PretendedGpu(TorchFunctionMode):
         How many tensors were put where a GPU can fetch them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "cuda") -> None:
         super().__init__()
+        self.gpu = torch.device(kind)
         self.moves = self.pinned = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -54,37 +60,37 @@ class PretendedGpu(TorchFunctionMode):
         if name == "__set__":
             func(*args)
             if owner is torch.Tensor.data:
-                _put(args[0], _place(args[1]))
+                self._put(args[0], _place(args[1]))
             return None
         if name in ("to", "cpu", "cuda"):
             return self._moved(name, args, kwargs)
         if name == "pin_memory":
             self.pinned += 1
             return args[0]
-        if name in ("numpy", "__array__") and _place(args[0]) == GPU:
+        if name in ("numpy", "__array__") and _place(args[0]) == self.gpu:
             raise TypeError("can't convert a tensor of the GPU to numpy")
         device = kwargs.pop("device", None)
         self._check(name, args, kwargs, device)
         found = func(*args, **kwargs)
         place = _of(device) if device is not None else self._place_of_result(name, args, kwargs)
         for one in _tensors(found):
-            _put(one, place)
+            self._put(one, place)
         return found
 
     def _attribute(self, func: Any, owner: Any, args: Any) -> Any:
         if owner is torch.Tensor.device:
             return _place(args[0]) or CPU
         if owner is torch.Tensor.is_cuda:
-            return _place(args[0]) == GPU
+            return _place(args[0]) == torch.device("cuda")
         found = func(*args)
         for one in _tensors(found):
-            _put(one, _place(args[0]))
+            self._put(one, _place(args[0]))
         return found
 
     def _moved(self, name: str, args: Any, kwargs: dict[str, Any]) -> torch.Tensor:
         source, dtype = args[0], None
         here = _place(source) or CPU
-        target = {"cpu": CPU, "cuda": GPU}.get(name, here)
+        target = {"cpu": CPU, "cuda": self.gpu}.get(name, here)
         for one in (*args[1:], *kwargs.values()):
             if isinstance(one, torch.Tensor):
                 target, dtype = _place(one) or CPU, one.dtype
@@ -96,24 +102,30 @@ class PretendedGpu(TorchFunctionMode):
         if target != here:
             self.moves += 1
             found = found.clone() if found is source else found
-        _put(found, target)
+        self._put(found, target)
         return found
 
     def _check(self, name: str, args: Any, kwargs: dict[str, Any], device: Any) -> None:
         """Raise what a GPU would of tensors of two devices; single numbers may come from the CPU."""
         places = {_place(one) for one in _tensors((args, kwargs)) if one.ndim} - {None}
-        crossing = name in _CROSSING or (name in _INDEXING and _place(args[0]) == GPU)
+        crossing = name in _CROSSING or (name in _INDEXING and _place(args[0]) == self.gpu)
         if len(places) > 1 and not crossing:
             raise RuntimeError(f"{name}: expected all tensors to be on the same device, but found two")
         chance = next((one for one in (*args, *kwargs.values()) if isinstance(one, torch.Generator)), None)
         where = _of(device) if device is not None else next((_place(one) for one in _tensors(args)), CPU)
-        if chance is not None and where == GPU:
+        if chance is not None and where == self.gpu:
             raise RuntimeError(f"{name}: expected a generator of the GPU, but found one of the CPU")
 
     def _place_of_result(self, name: str, args: Any, kwargs: dict[str, Any]) -> torch.device:
         if name in _INDEXING or (name.endswith("_") and not name.endswith("__")):
             return _place(next(_tensors((args, kwargs)))) or CPU
-        return GPU if GPU in {_place(one) for one in _tensors((args, kwargs))} else CPU
+        return self.gpu if self.gpu in {_place(one) for one in _tensors((args, kwargs))} else CPU
+
+    def _put(self, tensor: torch.Tensor, place: torch.device | None) -> None:
+        if place is not None and place.type == "mps" and tensor.dtype == torch.float64:
+            raise TypeError("the GPU of an Apple has no float64")
+        if place is not None:
+            tensor._pretended_place = place  # type: ignore[attr-defined]
 
 
 def _of(device: Any) -> torch.device:
@@ -125,11 +137,6 @@ def _place(tensor: Any) -> torch.device | None:
     if not isinstance(tensor, torch.Tensor):
         return None
     return getattr(tensor, "_pretended_place", CPU if isinstance(tensor, torch.nn.Parameter) else None)
-
-
-def _put(tensor: torch.Tensor, place: torch.device | None) -> None:
-    if place is not None:
-        tensor._pretended_place = place  # type: ignore[attr-defined]
 
 
 def _tensors(found: Any) -> Iterator[torch.Tensor]:

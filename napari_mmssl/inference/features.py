@@ -114,7 +114,7 @@ def case_features(
     known = encoder.known(batch)
     features = pooled(encoder.alone(batch), batch.foreground.expand(len(known), -1, -1, -1))
     found = np.full((len(modalities), features.shape[1]), np.nan)
-    found[known] = features.double().cpu().numpy()
+    found[known] = features.cpu().double().numpy()
     return found
 
 
@@ -129,7 +129,7 @@ def features_at(pyramid: list[Tensor], voxels: np.ndarray, shape: Shape) -> np.n
         functional.grid_sample(level, grid, padding_mode="border", align_corners=False)[0, :, :, 0, 0].T
         for level in pyramid
     ]
-    found: np.ndarray = torch.cat(rows, dim=1).double().cpu().numpy()
+    found: np.ndarray = torch.cat(rows, dim=1).cpu().double().numpy()
     return found
 
 

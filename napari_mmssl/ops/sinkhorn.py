@@ -81,6 +81,8 @@ def _limit(scores: Array, temperature: float) -> Array:
     the derivative of a Newton step with the Jacobian held fixed is the implicit derivative of the factors, so that
     gradients are exact and cost one linear system instead of a way back through all rounds.
     """
+    if is_torch_array(scores) and scores.device.type == "mps":  # which has no float64
+        return _limit(scores.cpu(), temperature).to(scores.device)
     xp = array_namespace(scores)
     logits = xp.astype(scores, xp.float64) / temperature
     fixed = _held(logits)

@@ -53,9 +53,10 @@ def test_finite_loss_and_a_gradient_in_the_encoder(name, encoder, shape):
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_on_a_gpu_nothing_meets_a_tensor_of_the_cpu(name):
-    gpu = torch.device("cuda")
-    with PretendedGpu():
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_on_a_gpu_nothing_meets_a_tensor_of_the_cpu(name, kind):
+    gpu = torch.device(kind)
+    with PretendedGpu(kind):
         encoder, objective = make(name)
         encoder.to(gpu)
         objective.to(gpu).train()

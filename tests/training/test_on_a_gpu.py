@@ -8,6 +8,7 @@ from pretended_device import GPU, PretendedGpu, pretended_gpu
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from napari_mmssl.networks.precision import mixed_precision
+from napari_mmssl.ops.sinkhorn import soft_permutation
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings, synthesis_settings
 from napari_mmssl.workflows.embedding import embed
@@ -52,6 +53,11 @@ def test_the_pretended_gpu_refuses_what_a_gpu_refuses(forbidden):
             forbidden(here, there)
 
 
+def test_the_pretended_gpu_of_an_apple_has_no_float64():
+    with PretendedGpu("mps"), pytest.raises(TypeError, match="float64"):
+        torch.zeros(3, device="mps").double()
+
+
 def test_the_pretended_gpu_takes_what_a_gpu_takes():
     with PretendedGpu() as gpu:
         there = torch.zeros(3, device=GPU)
@@ -61,6 +67,17 @@ def test_the_pretended_gpu_takes_what_a_gpu_takes():
         assert there.cpu().numpy().tolist() == [0, 0, 0]
         assert torch.zeros(3).copy_(there).device == torch.device("cpu")
     assert gpu.moves == 3
+
+
+def test_the_limit_of_the_sinkhorn_rounds_is_found_where_there_is_float64():
+    scores = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0))
+    with PretendedGpu("mps"):
+        there = scores.to("mps").requires_grad_()
+        found = soft_permutation(there, 0.1, None)
+        found.square().sum().backward()
+        assert found.device.type == "mps"
+        assert torch.equal(found.cpu(), soft_permutation(scores, 0.1, None))
+    assert there.grad is not None
 
 
 def test_batches_are_pinned_so_that_a_gpu_fetches_them_while_it_computes():
