@@ -194,15 +194,15 @@ def test_a_field_has_mean_0_and_variance_1():
     assert field.std() == pytest.approx(1, abs=0.05)
 
 
-def survivals(age_years, core_ml):
-    drawn = [draw_survival(np.random.default_rng(seed), age_years, core_ml) for seed in range(300)]
+def survivals(age_years, tumour_ml):
+    drawn = [draw_survival(np.random.default_rng(seed), age_years, tumour_ml) for seed in range(300)]
     return drawn, np.median([one["survival_days"] for one in drawn])
 
 
 def test_old_people_and_those_with_large_tumours_die_sooner():
-    drawn, usual = survivals(58, 18)
-    assert survivals(75, 18)[1] < 0.85 * usual
-    assert survivals(58, 60)[1] < 0.85 * usual
+    drawn, usual = survivals(58, 54)
+    assert survivals(75, 54)[1] < 0.85 * usual
+    assert survivals(58, 180)[1] < 0.85 * usual
     censored = np.mean([not one["survival_observed"] for one in drawn])
     assert 0.1 < censored < 0.5
 
@@ -236,7 +236,7 @@ def test_every_file_says_that_it_is_a_phantom(cohort_folder):
     for path in files:
         assert read_header(path).description.startswith(f"MMSSL PHANTOM glioma v{VERSION}")
     note = json.loads((cohort_folder / "phantom.json").read_text())
-    assert (note["generator"], note["version"], note["seed"], note["cases"]) == ("glioma", 1, 3, 3)
+    assert (note["generator"], note["version"], note["seed"], note["cases"]) == ("glioma", VERSION, 3, 3)
     assert "nilearn" in note["made_from"]
     assert all(any(found.kind == "phantom" for found in case.findings) for case in find_cohort(cohort_folder).cases)
 

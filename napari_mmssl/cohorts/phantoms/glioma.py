@@ -28,7 +28,9 @@ from napari_mmssl.tasks.label_convention import BRATS_2018
 from napari_mmssl.volumes.geometry import Geometry, Reorientation
 
 #: Goes up with any change that alters a case.
-VERSION = 1
+VERSION = 2
+#: What chance is counted from. Version 2 changed the formula of survival alone: scans and label maps are those of 1.
+_DRAWS = 1
 #: Box that holds the largest and most shifted head, in mm along S, A and R.
 _BOX_MM = ((-78.0, 100.0), (-120.0, 92.0), (-88.0, 88.0))
 #: Which axes (z, y, x) of the stored file run backwards.
@@ -53,7 +55,7 @@ def glioma_case(index: int, seed: int, spacing_mm: float) -> PhantomCase:
         Volumes ``t1``, ``t1ce``, ``t2``, ``flair`` and a label map coded as in BraTS 2018 to 2020.
     """
     # A generator per purpose: a change to one part of the phantom leaves the draws of the others as they are.
-    draws = partial(counted_rng, seed, index, VERSION)
+    draws = partial(counted_rng, seed, index, _DRAWS)
     person, file = draws(purpose="glioma: person"), draws(purpose="glioma: file")
     age_years = int(np.clip(round(person.normal(58, 14)), 21, 88))
     build = draw_build(person, age_years)
@@ -67,13 +69,14 @@ def glioma_case(index: int, seed: int, spacing_mm: float) -> PhantomCase:
     stored = Reorientation((0, 1, 2), _STORED[orientation])
     counts_ml = np.bincount(tumour.label.ravel(), minlength=ENHANCING + 1) * anatomy.grid.voxel_ml
     core_ml = float(counts_ml[NECROTIC_CORE] + counts_ml[ENHANCING])
+    tumour_ml = core_ml + float(counts_ml[OEDEMA])
     return PhantomCase(
         id=f"phantom-glioma-{index + 1:03d}",
         geometry=stored.apply_to(_cropped(anatomy.grid, box)),
         volumes={name: stored.apply(_as_stored(file, volume[box])).copy() for name, volume in volumes.items()},
         label=stored.apply(tumour.label[box]).copy(),
         clinical={
-            **draw_survival(draws(purpose="glioma: survival"), age_years, core_ml),
+            **draw_survival(draws(purpose="glioma: survival"), age_years, tumour_ml),
             "grade": "HGG" if plan.high_grade else "LGG",
         },
         facts={
@@ -130,16 +133,16 @@ def _as_stored(rng: np.random.Generator, volume: np.ndarray) -> np.ndarray:
     return np.clip(stored, 0, 32767).astype(np.int16)
 
 
-def draw_survival(rng: np.random.Generator, age_years: int, core_ml: float) -> dict[str, Any]:
+def draw_survival(rng: np.random.Generator, age_years: int, tumour_ml: float) -> dict[str, Any]:
     """Draw how long a person lives after the operation.
 
-    ``ln(days) = ln 420 - 0.022 (age - 58) - 0.28 ln(core / 18 ml) + 0.25 [gross total] + e``, with ``e`` normal
-    of standard deviation 0.4 and ``core`` the volume of necrotic and enhancing tumour. Who is still alive when
+    ``ln(days) = ln 420 - 0.022 (age - 58) - 0.5 ln(tumour / 54 ml) + 0.25 [gross total] + e``, with ``e``
+    normal of standard deviation 0.3 and ``tumour`` the volume of all that is labelled. Who is still alive when
     observation ends, 200 to 1600 days after the operation, is censored there.
     """
     extent = str(rng.choice(["GTR", "STR", "NA"], p=[0.5, 0.15, 0.35]))
-    log_days = np.log(420) - 0.022 * (age_years - 58) - 0.28 * np.log(core_ml / 18)
-    days = float(np.exp(log_days + 0.25 * (extent == "GTR") + rng.normal(0, 0.4)))
+    log_days = np.log(420) - 0.022 * (age_years - 58) - 0.5 * np.log(tumour_ml / 54)
+    days = float(np.exp(log_days + 0.25 * (extent == "GTR") + rng.normal(0, 0.3)))
     observed_until = float(rng.uniform(200, 1600))
     return {
         "age_years": age_years,
