@@ -132,6 +132,8 @@ def joined_ranks(ranks: Ranks) -> Iterator[Ranks]:
         yield ranks
         return
     os.environ.setdefault("MASTER_PORT", "29511")
+    if ranks.local_rank < torch.cuda.device_count():
+        torch.cuda.set_device(ranks.local_rank)  # else NCCL and pinned batches of all ranks take room on the first GPU
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, rank=ranks.rank, world_size=ranks.world, timeout=_PATIENCE)
     try:
