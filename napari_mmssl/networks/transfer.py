@@ -10,6 +10,7 @@ from torch import Tensor
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.networks.decoder import UNetDecoder
 from napari_mmssl.networks.encoders import Encoder
+from napari_mmssl.networks.segmentation import SegmentationNetwork
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,14 @@ class Pretrained:
         Modality of each channel of its stem; empty if it takes one channel, whichever modality that is.
     decoder
         State of a U-Net decoder, if the recipe learned one.
+    segmentation
+        State of a whole segmentation, if these are the weights of one.
     """
 
     encoder: dict[str, Tensor]
     channels: tuple[str, ...] = ()
     decoder: dict[str, Tensor] | None = None
+    segmentation: dict[str, Tensor] | None = None
 
 
 def transfer_encoder(
@@ -90,6 +94,21 @@ def transfer_decoder(decoder: UNetDecoder, weights: dict[str, Tensor]) -> list[T
             reports.append(_loaded(name, tensor, weights.get(name), state))
     decoder.load_state_dict(state, strict=False)
     return reports
+
+
+def carry_segmentation(network: SegmentationNetwork, weights: dict[str, Tensor]) -> list[TensorReport]:
+    """Load all ``weights`` of a segmentation into ``network``, which is built as its card says.
+
+    Raises
+    ------
+    CheckpointError
+        If they do not fit their own card.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError("the weights of the segmentation do not fit their own card") from error
+    return [TensorReport(name, "loaded", "same shape") for name in weights]
 
 
 def _loaded(name: str, tensor: Tensor, found: Tensor | None, state: dict[str, Tensor]) -> TensorReport:

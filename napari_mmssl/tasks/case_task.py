@@ -1,14 +1,15 @@
-"""What tasks share that give values for a whole case: the body in one patch, pooled features, age beside them."""
+"""What tasks share that give values for a whole case: the body in one patch, what is read from it, age beside it."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from napari_mmssl.pictures import Picture, PictureItem
 from napari_mmssl.tasks import Answer, Clinical, Sampling, Shape, Task, TaskSettings
+from napari_mmssl.tasks.conventions import read_table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +29,12 @@ class CaseTaskSettings(TaskSettings):
     whole_body: bool = Field(
         True, title="Whole body", description="See the body whole, in a patch that holds the largest; not data.patch"
     )
+    image: Literal["features", "volumes"] = Field(
+        "features",
+        title="Image",
+        description="What is read from the scans; features: those of all levels, pooled; volumes: of what the "
+        "segmentation in weights draws, which stays as it is",
+    )
     age: bool = Field(True, title="Age", description="Take the age in, where it is known")
     hidden: int = Field(32, ge=1, le=4096, title="Hidden", description="Width of the perceptron on the pooled features")
     dropout: float = Field(0.2, ge=0, lt=1, title="Dropout", description="Share of its hidden values withheld")
@@ -37,7 +44,10 @@ V = TypeVar("V", bound=CaseTaskSettings)
 
 
 class CaseTask(Task[V]):
-    """Pooled features and a perceptron; the truth stands in the cohort's clinical table."""
+    """Features or volumes, and age; the truth stands in the cohort's clinical table.
+
+    ``facts["segmentation"]`` is the label coding of the segmentation whose volumes are read.
+    """
 
     gives = "values"
     best_metric = "loss"
@@ -50,11 +60,17 @@ class CaseTask(Task[V]):
         return Sampling(covering_patch(cases) if self.settings.whole_body else patch, placement="whole")
 
     def network(self, encoder: "Encoder", *, learning: bool) -> "nn.Module":
-        """Return encoder and perceptron."""
+        """Return encoder and perceptron, or a segmentation and a straight line from its volumes."""
         from napari_mmssl.networks.case_head import CaseNetwork
+        from napari_mmssl.networks.segmentation import SegmentationNetwork
+        from napari_mmssl.networks.volume_head import VolumeNetwork
 
         n_covariates = 2 if self.settings.age else 0
         how = self.settings
+        if how.image == "volumes":
+            convention = read_table(self.facts["segmentation"])
+            segmentation = SegmentationNetwork(encoder, len(convention.classes) + 1)
+            return VolumeNetwork(segmentation, convention.measured(), n_covariates, self.n_numbers)
         return CaseNetwork(encoder, n_covariates, self.n_numbers, hidden=how.hidden, dropout=how.dropout)
 
     def losses(

@@ -50,7 +50,7 @@ class Classification(CaseTask[ClassificationSettings]):
     headline = "auc"
 
     def __init__(self, settings: ClassificationSettings, facts: Mapping[str, Any]) -> None:
-        known = ("age_years", "target", "classes", "class_weights")
+        known = ("age_years", "segmentation", "target", "classes", "class_weights")
         super().__init__(settings, {key: facts[key] for key in known if key in facts})
         self.classes: list[str] = list(facts["classes"])
 

@@ -132,6 +132,11 @@ class LabelConvention:
 
         return replace(self, classes=tuple(LabelClass(one.value, name(one), one.colour) for one in self.classes))
 
+    def measured(self) -> list[tuple[int, ...]]:
+        """Return the class indices of all that has a volume of its own: each class, and each union of classes."""
+        alone = [(index,) for index in range(1, len(self.classes) + 1)]
+        return list(dict.fromkeys([*alone, *map(self.indices_of, self.regions)]))
+
     def as_table(self) -> dict[str, Any]:
         """Return this convention as plain tables for JSON or TOML; the inverse is :func:`read_table`."""
         return {

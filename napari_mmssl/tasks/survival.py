@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from napari_mmssl.cohorts.case import Case, Cohort
 
+#: What is kept on the card.
+_FACTS = ("age_years", "segmentation", "edges_days", "days")
+
 
 class SurvivalSettings(CaseTaskSettings):
     """How survival is learned."""
@@ -48,7 +51,7 @@ class Survival(CaseTask[SurvivalSettings]):
     headline = "c_index"
 
     def __init__(self, settings: SurvivalSettings, facts: Mapping[str, Any]) -> None:
-        super().__init__(settings, {key: facts[key] for key in ("age_years", "edges_days", "days") if key in facts})
+        super().__init__(settings, {key: facts[key] for key in _FACTS if key in facts})
         self.edges = np.asarray(facts["edges_days"], dtype=float)
 
     @classmethod

@@ -12,13 +12,20 @@ from torch.nn import functional
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.inference.calibration import fit_temperature
-from napari_mmssl.inference.case_prediction import case_numbers
+from napari_mmssl.inference.case_prediction import case_numbers, whole_case
 from napari_mmssl.inference.prediction import class_probabilities
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.fusion import AdaptedEncoder, FusedEncoder, build_fused, pretrained_part
 from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.networks.template_shelf import TemplateShelf
-from napari_mmssl.networks.transfer import Pretrained, TensorReport, transfer_decoder, transfer_encoder
+from napari_mmssl.networks.transfer import (
+    Pretrained,
+    TensorReport,
+    carry_segmentation,
+    transfer_decoder,
+    transfer_encoder,
+)
+from napari_mmssl.networks.volume_head import VolumeNetwork
 from napari_mmssl.pictures import Picture
 from napari_mmssl.randomness import counted_seed
 from napari_mmssl.sampling.augmentation import Augmentation
@@ -117,6 +124,18 @@ class FineTuning(Trainee):
             label_share=sampling.label_share,
         )
         self._validation = task.prepare(validation)
+        if isinstance(self.network, VolumeNetwork):
+            self._measure(self.network, train)
+
+    @torch.no_grad()
+    def _measure(self, network: VolumeNetwork, cases: Sequence[PreparedCase]) -> None:
+        """Tell the network what volumes are usual, before the first step."""
+        found = []
+        for case in cases:
+            batch = whole_case(case, self.vocabulary, self.batches.patch).to(self.device)
+            drawn = network.encode(batch.volumes, batch.modality >= 0)[0]
+            found.append(network.log_volumes(drawn, batch.foreground))
+        network.standardise(torch.cat(found))
 
     def step(self, batch: PatchBatch) -> StepResult:
         """Return the task's terms on one batch."""
@@ -203,6 +222,9 @@ def _transfer(
     modalities: tuple[str, ...],
 ) -> list[TensorReport]:
     """Load ``pretrained`` where it belongs in ``network`` and report on every tensor by its whole name."""
+    if pretrained.segmentation is not None and isinstance(network, VolumeNetwork):
+        carried = carry_segmentation(network.segmentation, pretrained.segmentation)
+        return [replace(report, name=f"segmentation.{report.name}") for report in carried]
     part, weights = pretrained_part(encoder), pretrained.encoder
     alone = isinstance(encoder, FusedEncoder | AdaptedEncoder)
     if alone and pretrained.channels:

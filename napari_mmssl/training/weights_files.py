@@ -53,7 +53,7 @@ def read_weights(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def read_pretrained(path: Path) -> Pretrained:
-    """Return what the pretraining in ``path`` (a run folder or a weights folder) leaves to others.
+    """Return what the pretraining, or the segmentation, in ``path`` (a run or weights folder) leaves to others.
 
     Raises
     ------
@@ -61,5 +61,8 @@ def read_pretrained(path: Path) -> Pretrained:
         If there is no encoder, or a file is damaged.
     """
     folder = weights_folder(path)
+    card = read_card(folder)
+    if card.get("task") == "segmentation":
+        return Pretrained({}, channels_of(card), segmentation=read_weights(folder, "network"))
     decoder = read_weights(folder, "decoder") if (folder / "decoder.safetensors").is_file() else None
-    return Pretrained(read_weights(folder, "encoder"), channels_of(read_card(folder)), decoder)
+    return Pretrained(read_weights(folder, "encoder"), channels_of(card), decoder)

@@ -8,8 +8,9 @@ import numpy as np
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.config import as_table
-from napari_mmssl.errors import CheckpointError
+from napari_mmssl.errors import CheckpointError, ConfigError
 from napari_mmssl.tasks import tasks
+from napari_mmssl.tasks.case_task import CaseTaskSettings
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings
 from napari_mmssl.training.weights_cards import read_card, weights_folder
@@ -42,7 +43,7 @@ def finetune(
     """Fine-tune into the run folder ``out`` and return it; arguments and errors as in ``pretrain``.
 
     The encoder's kind and size, and the spacing, come from the weights where there are any: a network
-    sees what it was pretrained on.
+    sees what it was pretrained on. A task that reads volumes takes the modalities of its segmentation too.
     """
     settings, material = settled(settings)
     with training(out, "finetune", as_table(settings), resume=resume) as (run, ranks):
@@ -86,7 +87,9 @@ def settled(settings: FinetuneSettings) -> tuple[FinetuneSettings, Material]:
 
     Only headers are read.
     """
-    if settings.weights != "none":
+    if _reads_volumes(settings):
+        settings = _like_segmentation(settings)
+    elif settings.weights != "none":
         settings = _like_pretrained(settings, _encoder_card(Path(settings.weights)))
     kind = tasks.get(settings.task.name)
     material = gather(
@@ -116,6 +119,8 @@ def make_trainee(
     from_scratch = settings.weights == "none"
     values = {one.id: set(np.unique(one.label).tolist()) for one in [*train, *validation] if one.label is not None}
     facts, reason = kind.fit(settings.task, material.cohort, material.train, values)
+    if _reads_volumes(settings):
+        facts["segmentation"] = read_card(weights)["convention"]
     pretrained = None if from_scratch else read_pretrained(weights)
     clinical = {case.id: case.clinical for case in (*material.train, *material.validation)}
     shelf = None if from_scratch else read_shelf(weights)
@@ -144,8 +149,30 @@ def _look_for_leaks(
 def _encoder_card(weights: Path) -> dict[str, Any]:
     card = read_card(weights)
     if card.get("kind") != "pretrain":
-        raise CheckpointError(f"'{weights}' holds a {card.get('kind')}, and a pretrained encoder is wanted")
+        raise CheckpointError(
+            f"'{weights}' holds a {card.get('kind')}, and a pretrained encoder is wanted; only survival and "
+            "classification read a segmentation, with --set task.image=volumes"
+        )
     return card
+
+
+def _reads_volumes(settings: FinetuneSettings) -> bool:
+    return isinstance(settings.task, CaseTaskSettings) and settings.task.image == "volumes"
+
+
+def _like_segmentation(settings: FinetuneSettings) -> FinetuneSettings:
+    """Return ``settings`` with all that decides what the segmentation in the weights sees."""
+    if settings.weights == "none":
+        raise ConfigError("task.image = volumes reads what a segmentation draws; name its run folder with --weights")
+    card = read_card(Path(settings.weights))
+    if card.get("task") != "segmentation":
+        raise CheckpointError(
+            f"'{settings.weights}' holds a {card.get('task', card.get('kind'))}, and task.image = volumes reads a "
+            "segmentation; fine-tune one first, or set task.image to features"
+        )
+    settings = _like_pretrained(settings, card)
+    data = settings.data.model_copy(update={"modalities": tuple(card["modalities"])})
+    return settings.model_copy(update={"fusion": card.get("fusion", "replicate"), "data": data})
 
 
 def _like_pretrained(settings: FinetuneSettings, card: dict[str, Any]) -> FinetuneSettings:
@@ -163,4 +190,4 @@ def _parent(weights: Path) -> dict[str, Any]:
     folder = weights_folder(weights)
     run = folder.parent
     used = RunFolder(run).provenance().get("used", {}) if RunFolder.is_run(run) else {}
-    return {"path": str(weights), "kind": "pretrain", "used": used}
+    return {"path": str(weights), "kind": read_card(folder)["kind"], "used": used}
