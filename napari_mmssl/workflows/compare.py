@@ -66,7 +66,8 @@ def compare(
     others = None if settings.pretrain_cohort is None else find_cohort(settings.pretrain_cohort)
     folders = {name: path and path.resolve() for name in COHORTS for path in [getattr(settings, name)]}
     settings = settings.model_copy(update=folders)
-    study = study_table(settings, known_by(cohort), None if others is None else known_by(others))
+    clinical = settings.task != "segmentation"
+    study = study_table(settings, known_by(cohort, clinical=clinical), None if others is None else known_by(others))
     home = (cells or out / "cells") / study_key(study)
     with starting(out, "compare", as_table(settings), resume=_is_comparison(out)) as run:
         run.write_config(as_table(settings))
@@ -115,14 +116,18 @@ def write_results(result: Comparison, out: Path) -> None:
     write_text(out / "report.md", render_markdown(result))
 
 
-def known_by(cohort: Cohort) -> dict[str, Any]:
-    """Return what the people of ``cohort`` are known by wherever it lies: how a phantom was made, or ids and grids."""
+def known_by(cohort: Cohort, *, clinical: bool = False) -> dict[str, Any]:
+    """Return what the people of ``cohort`` are known by wherever it lies: how a phantom was made, or ids and grids.
+
+    Which formula made a phantom's clinical values counts only where they are learned (``clinical``).
+    """
     note = cohort.root / NOTE_NAME
     if note.is_file():
         try:
             table = json.loads(note.read_text(encoding="utf-8"))
             wanted = ("generator", "version", "seed", "cases", "spacing_mm")
-            return {"phantom": {name: table[name] for name in wanted}}
+            also = {"clinical_version": table.get("clinical_version", 1)} if clinical else {}
+            return {"phantom": {name: table[name] for name in wanted} | also}
         except (OSError, ValueError, KeyError, TypeError):
             pass  # a damaged note: known by its grids, as any cohort
     return {"cases": len(cohort.cases), "fingerprint": fingerprint(cohort)}

@@ -61,6 +61,7 @@ def make_sample(
     note: dict[str, Any] = {
         "generator": organ,
         "version": phantom.version,
+        "clinical_version": phantom.clinical_version,
         "seed": seed,
         "cases": cases,
         "spacing_mm": spacing_mm,

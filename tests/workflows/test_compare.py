@@ -14,6 +14,7 @@ from small_cohorts import write_small_cohort
 from napari_mmssl.atomic import write_json
 from napari_mmssl.cli.compare import settings_of
 from napari_mmssl.cli.main import build_parser, main
+from napari_mmssl.cohorts.phantoms import phantoms
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.comparison.report import command_of
@@ -245,6 +246,15 @@ def test_a_segmentation_keeps_the_key_it_had_before_there_were_tasks():
     note = json.loads((EVIDENCE / "ed718a9f/study.json").read_text())
     again = compare_settings({"cohort": "x", "patch": [32, 32, 32], "task": "segmentation"})
     assert study_key(study_table(again, note["cohort"])) == "ed718a9f"
+
+
+@pytest.mark.parametrize("study", sorted(EVIDENCE.glob("*/study.json")), ids=lambda path: path.parent.name)
+def test_the_people_of_the_evidence_can_be_made_again(study):
+    table = json.loads(study.read_text())
+    for people in (table["cohort"], table.get("pretrain_cohort", {})):
+        if "phantom" in people:
+            assert phantoms.get(people["phantom"]["generator"]).version == people["phantom"]["version"]
+    assert study_key(table) == study.parent.name
 
 
 @pytest.mark.parametrize("arms", [["scratch"], ["scratch", "scratch"], ["scratch", "brainmvp"], []])

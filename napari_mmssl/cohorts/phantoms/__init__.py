@@ -46,7 +46,9 @@ class Phantom:
     Parameters
     ----------
     version
-        Goes up with any change that alters a case.
+        Goes up with any change that alters a scan or a label map.
+    clinical_version
+        Goes up with any change that alters a clinical value.
     made_from
         Where its anatomy comes from.
     classes
@@ -62,6 +64,7 @@ class Phantom:
     """
 
     version: int
+    clinical_version: int
     made_from: str
     classes: tuple[LabelClass, ...]
     make_case: Callable[[int, int, float], PhantomCase]

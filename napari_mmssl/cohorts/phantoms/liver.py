@@ -176,6 +176,7 @@ def participants(cases: list[tuple[str, dict[str, Any]]]) -> dict[str, list[list
 phantoms.register("liver", summary="livers on CT of some people and MR of others, never both, with the liver's label")(
     Phantom(
         version=VERSION,
+        clinical_version=1,
         made_from="shapes of textbook size; no scan of a person",
         classes=CLASSES,
         make_case=liver_case,

@@ -180,6 +180,7 @@ def marksheet(cases: list[tuple[str, dict[str, Any]]]) -> dict[str, list[list[st
 phantoms.register("prostate", summary="prostates on T2 and ADC in thick slices, with both zones; cancer in some men")(
     Phantom(
         version=VERSION,
+        clinical_version=1,
         made_from="shapes of textbook size; no scan of a person",
         classes=CLASSES,
         make_case=prostate_case,
