@@ -1,9 +1,9 @@
-"""Write files so that a reader, or a crash, never sees half of one."""
+"""Make folders, and write files so that a reader, or a crash, never sees half of one."""
 
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,22 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise WriteError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be made need not be removed
+            aside.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder ``path``, and those above it, unless it is there.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be made, or something else has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder '{path}': {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> None:

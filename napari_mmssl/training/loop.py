@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from napari_mmssl.atomic import make_folder
 from napari_mmssl.errors import ConfigError, MmsslError, RunFailed, WriteError
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
@@ -235,7 +236,7 @@ class Loop:
             if state != "paused":
                 if self.trainee.keeps_best and self._file("best").is_file():
                     load_checkpoint(self._file("best"), self.trainee, None)
-                (self.run.path / "weights").mkdir(exist_ok=True)
+                make_folder(self.run.path / "weights")
                 self.trainee.export(self.run.path / "weights")
         if request is not None:
             self.run.answer(request, step=step)
@@ -264,10 +265,7 @@ class Loop:
 
     def _file(self, name: str) -> Any:
         folder = self.run.path / "checkpoints"
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise WriteError(f"cannot write '{folder}': {error.strerror}") from error
+        make_folder(folder)
         return folder / f"{name}.safetensors"
 
     def _emit(self, kind: str, **fields: Any) -> dict[str, Any]:

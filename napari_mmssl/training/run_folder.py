@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_mmssl.atomic import replacing, write_json
+from napari_mmssl.atomic import make_folder, replacing, write_json
 from napari_mmssl.config import read_toml, write_toml
 from napari_mmssl.errors import RunError, WriteError
 from napari_mmssl.pictures import Picture, write_picture
@@ -274,7 +274,7 @@ class RunFolder:
 
     def save_picture(self, picture: Picture) -> None:
         """Write a picture and drop the oldest beyond :data:`KEPT_PICTURES`."""
-        (self.path / "pictures").mkdir(exist_ok=True)
+        make_folder(self.path / "pictures")
         name = f"{picture.step:08d}-{picture.name}"
         write_picture(self.path / "pictures" / name, picture)
         for old in self.pictures()[:-KEPT_PICTURES]:

@@ -332,7 +332,7 @@ def _whole(path: Path, array: np.ndarray) -> np.ndarray:
     if np.issubdtype(array.dtype, np.integer):
         return array
     if not np.isfinite(array).all() or (array != np.round(array)).any():
-        raise ReadError(f"'{path}' is no label map: it holds values between the whole numbers")
+        raise ReadError(f"'{path}' is no label map: it holds NaN, or values between the whole numbers")
     # Not "> 2**31 - 1", which float32 cannot hold.
     if np.abs(array).max() >= 2**31:
         raise ReadError(f"'{path}' is no label map: it holds values of {np.abs(array).max():.3g}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_mmssl import __version__
-from napari_mmssl.atomic import write_json
+from napari_mmssl.atomic import make_folder, write_json
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.layouts.aligned import RECORD
@@ -238,7 +238,8 @@ def _coding(cohort: Cohort, values: dict[str, list[int]]) -> str:
 
 def _write_case(fitted: FittedCase, label_map: LabelMap | None, out: Path) -> dict[str, Any]:
     case, folder = fitted.case, out / fitted.case.id
-    _make(folder, out / "transforms" / case.id, out / "pictures" / case.id)
+    for made in (folder, out / "transforms" / case.id, out / "pictures" / case.id):
+        make_folder(made)
     files: dict[str, Any] = {}
     for name, one in fitted.files.items():
         volume = Volume(fitted.aligned(name), fitted.grid, one.volume.synthetic)
@@ -291,14 +292,6 @@ def _notes(fitted: FittedCase, method: Method) -> list[str]:
         for name, one in fitted.files.items()
         if name != fitted.reference and one.registration.after is None
     ]
-
-
-def _make(*folders: Path) -> None:
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(f"cannot make the folder '{folder}': {error.strerror}") from error
 
 
 def background(array: np.ndarray) -> float:

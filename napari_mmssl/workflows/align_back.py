@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_mmssl.atomic import make_folder
 from napari_mmssl.cohorts.layouts.aligned import RECORD
 from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.registry import unknown_name
@@ -85,7 +86,7 @@ def write_back(
     for target in targets.values():
         if target.exists():
             raise WriteError(f"'{target}' is there already and is not replaced; choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, target in targets.items():
         write_label_map(target, back_on_source(label_map, entry["files"][name]))
     return list(targets.values())

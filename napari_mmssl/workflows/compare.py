@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_mmssl.atomic import write_json, write_text
+from napari_mmssl.atomic import make_folder, write_json, write_text
 from napari_mmssl.cohorts.case import Cohort
 from napari_mmssl.cohorts.checks.leaks import possible_leaks
 from napari_mmssl.cohorts.find import find_cohort
@@ -71,7 +71,7 @@ def compare(
     home = (cells or out / "cells") / study_key(study)
     with starting(out, "compare", as_table(settings), resume=_is_comparison(out)) as run:
         run.write_config(as_table(settings))
-        home.mkdir(parents=True, exist_ok=True)
+        make_folder(home)
         write_json(home / "study.json", study)
         keys = list(cell_keys(settings))
         done = read_cells(home, keys)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_mmssl import __version__
-from napari_mmssl.atomic import write_json
+from napari_mmssl.atomic import make_folder, write_json
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.manifest_file import LEFT_OUT, read_rows, to_rows, write_rows
@@ -70,10 +70,7 @@ def keep_correction(
     files = [*case.modalities.values(), *([case.label] if case.label else [])]
     if path.resolve() in {file.path.resolve() for file in files}:
         raise WriteError(f"'{path}' is a file of the cohort itself, which is never changed; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot make the folder '{folder}': {error.strerror}") from error
+    make_folder(folder)
     write_label_map(path, on_scan)
     story: dict[str, Any] = {
         "format": FORMAT,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_mmssl.atomic import write_json, write_text
+from napari_mmssl.atomic import make_folder, write_json, write_text
 from napari_mmssl.errors import RunFailed, WriteError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
@@ -121,10 +121,7 @@ def _make_room(out: Path) -> None:
         shutil.rmtree(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WriteError(f"'{out}' holds something that is no demo; choose another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot make '{out}': {error.strerror}") from error
+    make_folder(out)
     write_json(out / _MARK, {"format": 1})
 
 

@@ -18,6 +18,7 @@ from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadErr
 from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.metrics.surface_distance import percentile_95, share_within, surface_distances_mm
 from napari_mmssl.tasks.conventions import READY, LabelConvention, choose_for, named, read_table
+from napari_mmssl.volumes.geometry import two_grids
 from napari_mmssl.volumes.image_files import is_image, read_label_map, stem
 from napari_mmssl.volumes.reindex import in_order_of, same_voxels
 from napari_mmssl.volumes.volume import LabelMap
@@ -270,9 +271,10 @@ def _compare(pair: Pair, convention: LabelConvention, tolerance_mm: float) -> tu
     """Return the scores of one case and the label values of its reference."""
     prediction, reference = read_label_map(pair.prediction), read_label(pair.reference)
     if not same_voxels(prediction.geometry, reference.geometry):
+        predicted_grid = f"prediction '{pair.prediction}'", prediction.geometry
+        reference_grid = f"reference '{pair.reference.path}'", reference.geometry
         raise GeometryError(
-            f"prediction '{pair.prediction}' ({_grid(prediction)}) and reference '{pair.reference.path}' "
-            f"({_grid(reference)}) are not on the same grid; predict from the scans this reference was drawn on, "
+            f"{two_grids(*predicted_grid, *reference_grid)}; predict from the scans this reference was drawn on, "
             "or take it back from an aligned cohort: mmssl align PREDICTIONS --back ALIGNED --out DIR"
         )
     indices = []
@@ -284,12 +286,6 @@ def _compare(pair: Pair, convention: LabelConvention, tolerance_mm: float) -> tu
             raise ConfigError(f"'{path}': {error}") from error
     result = score(indices[0], indices[1], convention, reference.geometry.spacing_mm, tolerance_mm)
     return result, _values(reference)
-
-
-def _grid(label_map: LabelMap) -> str:
-    geometry = label_map.geometry
-    shape, spacing = "x".join(map(str, geometry.shape)), "x".join(f"{edge:.3g}" for edge in geometry.spacing_mm)
-    return f"{shape} voxels of {spacing} mm, {geometry.orientation}"
 
 
 def _or_null(number: float) -> float | None:

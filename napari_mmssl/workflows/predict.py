@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_mmssl.atomic import write_json, write_text
+from napari_mmssl.atomic import make_folder, write_json, write_text
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import known_modalities
@@ -226,7 +226,7 @@ def _map_drawer(
             volumes[out / "entropy" / f"{case.id}.nii.gz"] = drawing.entropy
         try:
             for file, volume in volumes.items():
-                file.parent.mkdir(exist_ok=True)
+                make_folder(file.parent)
                 write_volume(file, volume)
             write_label_map(out / f"{case.id}.nii.gz", drawing.label_map)
         except Exception:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from napari_mmssl.atomic import make_folder
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import prepare_case
 from napari_mmssl.errors import CheckpointError, ConfigError
@@ -57,7 +58,7 @@ def preview(run_path: Path, cohort_path: Path, case_id: str, out: Path, *, seed:
         module.eval()
     with torch.no_grad():
         pictures = trainee.picture_batch(sampler[0], step)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for picture in pictures:
         write_picture(out / picture.name, picture)
     return pictures

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_mmssl import __version__
-from napari_mmssl.atomic import write_text
+from napari_mmssl.atomic import make_folder, write_text
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.reading import read_label, read_scan
-from napari_mmssl.errors import ConfigError, LayoutError, MmsslError, WriteError
+from napari_mmssl.errors import ConfigError, LayoutError, MmsslError
 from napari_mmssl.tasks.conventions import read_table
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.volumes.image_files import is_image, read_label_map, stem
@@ -136,10 +136,7 @@ def write_report(out: Path, case: Case, labels: LabelMap, facts: Facts) -> Path:
     pictures = _pictures(case, labels)
     lesions = find_lesions(labels, together=True)
     compared = None if facts.reference is None else _compared(labels, facts)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"cannot make the folder '{out}': {error.strerror}") from error
+    make_folder(out)
     volumes = _volume_rows(labels, compared)
     write_text(out / f"{case.id}_volumes.csv", _csv(("class", "volume_ml", "dice", "hd95_mm", "nsd"), volumes))
     by_class = [_lesion_row(n, one) for n, one in enumerate(find_lesions(labels), start=1)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_mmssl.atomic import write_json, write_text
+from napari_mmssl.atomic import make_folder, write_json, write_text
 from napari_mmssl.cohorts.phantom_mark import NOTE_NAME, PHANTOM_MARK
 from napari_mmssl.cohorts.phantoms import Phantom, PhantomCase, phantoms
 from napari_mmssl.errors import ConfigError, WriteError
@@ -95,19 +95,17 @@ def _check(cases: int, seed: int, spacing_mm: float, spacings_mm: tuple[float, f
 
 
 def _make_empty(out: Path) -> None:
+    make_folder(out)
     try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise WriteError(f"'{out}' is not empty; choose another folder for the sample cohort")
-        out.mkdir(parents=True, exist_ok=True)
+        is_taken = any(out.iterdir())
     except OSError as error:
-        raise WriteError(f"cannot make the folder '{out}': {error.strerror or error}") from error
+        raise WriteError(f"cannot look into '{out}': {error.strerror or error}") from error
+    if is_taken:
+        raise WriteError(f"'{out}' is not empty; choose another folder for the sample cohort")
 
 
 def _write_case(folder: Path, case: PhantomCase, phantom: Phantom, description: str) -> None:
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise WriteError(f"cannot make the folder '{folder}': {error.strerror or error}") from error
+    make_folder(folder)
     # The label map too goes out as a volume, because only a volume takes a description.
     for name, array in {**case.volumes, "seg": case.label}.items():
         write_volume(folder / f"{name}.nii.gz", Volume(array, case.geometry), description)

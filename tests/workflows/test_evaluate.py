@@ -151,7 +151,7 @@ def test_a_prediction_on_another_grid_is_refused_with_both_names(folders):
     moved = GRID.affine.copy()
     moved[0, 3] += 1.0
     write_label_map(out / "a.nii.gz", LabelMap(TUMOUR, Geometry(SHAPE, moved)))
-    with pytest.raises(GeometryError, match=r"predictions/a.nii.gz' .*cohort/a/seg.nii.gz' .*not on the same grid"):
+    with pytest.raises(GeometryError, match=r"predictions/a.nii.gz' .*cohort/a/seg.nii.gz' .*up to 1 mm apart"):
         evaluate(out, cohort)
 
 
