@@ -135,7 +135,10 @@ def joined_ranks(ranks: Ranks) -> Iterator[Ranks]:
     if ranks.local_rank < torch.cuda.device_count():
         torch.cuda.set_device(ranks.local_rank)  # else NCCL and pinned batches of all ranks take room on the first GPU
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, rank=ranks.rank, world_size=ranks.world, timeout=_PATIENCE)
+    # On one machine they meet in a file: a port that was free may be somebody's by the time that torch is there.
+    place = os.environ.get("MMSSL_MEETING_PLACE")
+    store = None if place is None else distributed.FileStore(place, ranks.world)  # type: ignore[attr-defined]
+    distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world, timeout=_PATIENCE)
     try:
         yield ranks
     finally:

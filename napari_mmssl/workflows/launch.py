@@ -1,7 +1,6 @@
 """Start a job as a process of its own, which outlives whoever started it."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -94,14 +93,12 @@ def wait_for_ranks(words: Sequence[str], count: int) -> int:
 
     Ctrl-C reaches all of them, and they stop and keep. If one fails the others are ended, since they would wait for it.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     threads = str(max(1, (os.cpu_count() or 1) // count))
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
-    shared |= {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MMSSL_THREADS")}
+    shared = {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MMSSL_THREADS")}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(count)}
     command = [sys.executable, "-m", "napari_mmssl", *words]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
+        shared["MMSSL_MEETING_PLACE"] = str(Path(folder) / "ranks")
         ranks = [
             subprocess.Popen(
                 command,

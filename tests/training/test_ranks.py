@@ -62,7 +62,11 @@ def gradients(cohort, tmp_path_factory):
     out = tmp_path_factory.mktemp("gradients")
     for world in (1, 2):
         words = [sys.executable, "-c", _GRADIENTS, str(cohort), str(out), *RECIPES]
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29641", "WORLD_SIZE": str(world)}
+        place = {
+            "MASTER_ADDR": "127.0.0.1",
+            "WORLD_SIZE": str(world),
+            "MMSSL_MEETING_PLACE": str(out / f"ranks{world}"),
+        }
         place |= {"MMSSL_HOME": str(out / "home"), "OMP_NUM_THREADS": "1"}
         ranks = [
             subprocess.Popen(words, env=os.environ | place | {"RANK": str(rank)}, stderr=subprocess.PIPE)
