@@ -4,10 +4,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from napari_mmssl.atomic import make_folder, write_json, write_text
 from napari_mmssl.errors import RunFailed, WriteError
@@ -24,7 +27,8 @@ from napari_mmssl.workflows.running import Interruption, Listener, ignore
 from napari_mmssl.workflows.sample import make_sample
 
 _MARK = "demo.json"
-_SCREENSHOT_LIMIT_S = 240
+_SCREENSHOT_LIMIT_S = 600
+_GRACE_S = 10
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def demo(
     WriteError
         If ``out`` holds something that is no demo.
     RunFailed
-        If a training fails or is interrupted.
+        If a training fails or is interrupted, or the viewer took no pictures; the report is there all the same.
     """
     began = time.monotonic()
     size = size or DemoSize()
@@ -106,11 +110,19 @@ def demo(
         "sizes": vars(size),
     }
     say("5/6 showing it in napari")
-    shown = _take_pictures(out, next(iter(evaluations["pretrained"].cases)), keep_open=False)
+    without_pictures: RunFailed | None = None
+    try:
+        _take_pictures(out, next(iter(evaluations["pretrained"].cases)), keep_open=False)
+    except RunFailed as error:
+        # Minutes of training are not lost for want of a window.
+        without_pictures = error
+    shown = sorted(path.name for path in out.glob("*.png"))
     summary |= {"screenshots": shown, "seconds": round(time.monotonic() - began, 1)}
     say("6/6 writing the report")
     write_json(out / "summary.json", summary)
     write_text(out / "report.html", render_report(out, summary, evaluations))
+    if without_pictures is not None:
+        raise without_pictures
     if window and has_display():
         _take_pictures(out, next(iter(evaluations["pretrained"].cases)), keep_open=True)
     return summary
@@ -162,8 +174,8 @@ def _mean_dice(evaluation: Evaluation) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _take_pictures(out: Path, case_id: str, *, keep_open: bool) -> list[str]:
-    """Have a viewer of its own process show the results; return the names of the pictures it left."""
+def _take_pictures(out: Path, case_id: str, *, keep_open: bool) -> None:
+    """Have a viewer of its own process show the results, and leave pictures of them unless it is kept open."""
     command = [sys.executable, "-m", "napari_mmssl.viewer.screenshots"]
     for name, path in {
         "cohort": out / "cohort",
@@ -176,18 +188,28 @@ def _take_pictures(out: Path, case_id: str, *, keep_open: bool) -> list[str]:
     command += ["--case", case_id]
     if keep_open:
         subprocess.run([*command, "--keep-open"], check=False)
-        return []
+        return
     wrapper = [] if has_display() else virtual_display()
-    with (out / "viewer.log").open("wb") as log:
-        try:
-            result = subprocess.run(
-                [*wrapper, *command], stdout=log, stderr=subprocess.STDOUT, timeout=_SCREENSHOT_LIMIT_S, check=False
-            )
-            code = result.returncode
-        except subprocess.TimeoutExpired:
-            code = -1
+    log = out / "viewer.log"
+    code = run_for([*wrapper, *command], log, _SCREENSHOT_LIMIT_S)
+    if code is None:
+        raise RunFailed(f"the viewer was not done in {_SCREENSHOT_LIMIT_S} s; the report in '{out}' holds what there is")
     if code:
-        raise RunFailed(
-            f"the viewer could not take its pictures (see '{out / 'viewer.log'}'); 'mmssl doctor' says what it lacks"
-        )
-    return sorted(path.name for path in out.glob("*.png"))
+        raise RunFailed(f"the viewer could not take its pictures (see '{log}'); 'mmssl doctor' says what it lacks")
+
+
+def run_for(command: Sequence[str], log: Path, limit_s: float) -> int | None:
+    """Run ``command`` with its output in ``log``; return its exit code, or ``None`` if it was ended at the limit.
+
+    With it ends what it started: a virtual display and the program that draws on it outlive their wrapper.
+    """
+    with log.open("wb") as output, psutil.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            return int(process.wait(limit_s))
+        except psutil.TimeoutExpired:
+            started = process.children(recursive=True)
+            for one in (process, *started):
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(started, _GRACE_S)
+            return None
