@@ -193,7 +193,7 @@ def _take_pictures(out: Path, case_id: str, *, keep_open: bool) -> None:
     log = out / "viewer.log"
     code = run_for([*wrapper, *command], log, _SCREENSHOT_LIMIT_S)
     if code is None:
-        raise RunFailed(f"the viewer was not done in {_SCREENSHOT_LIMIT_S} s; the report in '{out}' holds what there is")
+        raise RunFailed(f"the viewer was not done in {_SCREENSHOT_LIMIT_S} s; the report in '{out}' has what there is")
     if code:
         raise RunFailed(f"the viewer could not take its pictures (see '{log}'); 'mmssl doctor' says what it lacks")
 
