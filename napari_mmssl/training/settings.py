@@ -153,7 +153,11 @@ class FinetuneSettings(EncoderRunSettings):
     """A fine-tuning, or a training from scratch."""
 
     kind: Literal["finetune"] = "finetune"
-    weights: str = Field("none", title="Weights", description="A pretraining's run folder, or none: from scratch")
+    weights: str = Field(
+        "none",
+        title="Weights",
+        description="A pretraining's run folder, a segmentation's for task.image = volumes, or none: from scratch",
+    )
     label_fraction: float = Field(1.0, gt=0, le=1, title="Label fraction", description="Share of training subjects")
     fusion: Literal["replicate", "reinitialise", "adapter", "mean", "gated"] = Field(
         "replicate",
