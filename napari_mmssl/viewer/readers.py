@@ -10,10 +10,10 @@ from napari import current_viewer
 from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_mmssl.errors import MmsslError
-from napari_mmssl.viewer.dropped import how_many, is_large, open_large_folder
+from napari_mmssl.viewer.dropped import first_case, is_large, open_large_folder, open_small_folder
 from napari_mmssl.viewer.layers.layer_data import LayerTuple
 from napari_mmssl.viewer.layers.orientation_letters import prepare_camera
-from napari_mmssl.viewer.reading import Opened, read_case, read_file
+from napari_mmssl.viewer.reading import Opened, read_file
 from napari_mmssl.viewer.session import session_of
 from napari_mmssl.volumes.image_files import DICOM_SUFFIXES, is_dicom, is_image
 
@@ -53,8 +53,8 @@ def open_file(path: str) -> list[LayerTuple] | list[tuple[None]]:
 def open_folder(path: str) -> list[LayerTuple] | list[tuple[None]]:
     """Open a case folder, or the first case of a folder of cases; the *Cases* widget then shows the others.
 
-    Cases may be files or DICOM series. A large folder is looked through on a thread, and its first case shows when
-    that is done.
+    Cases may be files or DICOM series. In a viewer the case is shown as *Cases* shows it, and napari has nothing to
+    add; a large folder is looked through on a thread, and its first case shows when that is done.
 
     Raises
     ------
@@ -62,27 +62,25 @@ def open_folder(path: str) -> list[LayerTuple] | list[tuple[None]]:
         If the folder is in no known layout and there is no viewer to say so in.
     """
     viewer = current_viewer()
-    if viewer is not None and is_large(Path(path)):
-        open_large_folder(viewer, Path(path))
-        return [(None,)]
-    return _shown(lambda: _read_cohort(Path(path)))
+    if viewer is None:
+        return _shown(lambda: first_case(Path(path))[1])
+    open_in_viewer = open_large_folder if is_large(Path(path)) else open_small_folder
+    open_in_viewer(viewer, Path(path))
+    return [(None,)]
 
 
-def _read_cohort(path: Path) -> Opened:
-    from napari_mmssl.cohorts.find import find_cohort
+def folder_layers(path: Path) -> list[LayerTuple] | list[tuple[None]]:
+    """Return the first case in the folder ``path`` as layers, for napari to add, and hand it to the session."""
 
-    cohort = find_cohort(path)
-    first = cohort.cases[0]
-    opened = read_case(first, cohort.layout, cohort.label_names)
-    if not opened.layers and not opened.problems:  # series that are no volumes, and their findings say why
-        return Opened((), problems=tuple(finding.text for finding in first.findings))
-    viewer = current_viewer()
-    if viewer is not None:
-        session = session_of(viewer)
-        session.cohort, session.case = cohort, first
-    if len(cohort.cases) == 1:
+    def read() -> Opened:
+        cohort, opened = first_case(path)
+        viewer = current_viewer()
+        if viewer is not None:
+            session = session_of(viewer)
+            session.cohort, session.case = cohort, cohort.cases[0]
         return opened
-    return Opened(opened.layers, (how_many(cohort), *opened.notes), opened.problems)
+
+    return _shown(read)
 
 
 def _shown(read: Callable[[], Opened]) -> list[LayerTuple] | list[tuple[None]]:

@@ -9,7 +9,14 @@ from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import MmsslError, ReadError
 from napari_mmssl.tasks.convention_choice import choose
 from napari_mmssl.tasks.label_convention import one_per_value
-from napari_mmssl.viewer.layers.layer_data import LayerTuple, centre_of_labels, image_layer, labels_layer, values_in
+from napari_mmssl.viewer.layers.layer_data import (
+    LayerTuple,
+    centre_of_labels,
+    coarse_below,
+    image_layer,
+    labels_layer,
+    values_in,
+)
 from napari_mmssl.viewer.layers.placing import NOTABLE_TILT_DEG
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.header import Header
@@ -69,6 +76,7 @@ def read_case(case: Case, layout: str = "", label_names: Mapping[int, str] | Non
         uid = scan.series_uid
         layers.append(image_layer(volume, said, path=scan.path, case=case.id, role=name, series_uid=uid))
         grids[name] = volume.geometry
+    layers = coarse_below(layers, lambda layer: layer[1]["scale"])
     if case.label is not None:
         try:
             labels = with_known_classes(read_label(case.label), layout, case, label_names)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QEventLoop
 from napari_mmssl.errors import MmsslError
 from napari_mmssl.viewer.layers.layer_data import LayerTuple
 from napari_mmssl.viewer.places import data_folder
-from napari_mmssl.viewer.readers import open_folder
+from napari_mmssl.viewer.readers import folder_layers
 
 
 def open_glioma() -> list[LayerTuple] | list[tuple[None]]:
@@ -40,7 +40,7 @@ def _open(organ: str, who: str) -> list[LayerTuple] | list[tuple[None]]:
     if current_viewer() is not None and not is_drawn(organ):
         show_info(f"drawing {who}: a phantom, not a patient")
         _draw_while_the_window_lives(organ)
-    return open_folder(str(sample_folder(organ)))
+    return folder_layers(sample_folder(organ))
 
 
 def _draw_while_the_window_lives(organ: str) -> None:

@@ -145,6 +145,7 @@ def test_ct_is_first_seen_through_the_window_of_organs():
     # Not in Hounsfield units any more, or no CT at all.
     assert automatic_window("ct", body / 1000 + 1).high < 2
     assert automatic_window("t1", body).low != window.low
+    assert automatic_window("ct", np.minimum(body, -500)).high <= -500
 
 
 def test_windows_in_numbers():

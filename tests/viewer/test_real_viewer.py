@@ -158,6 +158,21 @@ def test_a_dropped_cohort_is_in_the_hand_of_the_widgets(make_napari_viewer, coho
     assert "label · anna" in viewer.layers
 
 
+def test_a_dropped_case_is_shown_as_cases_shows_it(make_napari_viewer, tmp_path):
+    fine, coarse, sagittal = (40, 40, 6), (20, 20, 3), np.diag([1.0, 1.0, 8.0, 1.0])[[2, 1, 0, 3]]
+    (tmp_path / "sub-1").mkdir()
+    for name, shape, factor in (("t2", fine, 1), ("adc", coarse, 2)):
+        geometry = Geometry(shape, sagittal * [factor, factor, factor, 1])
+        write_volume(tmp_path / "sub-1" / f"{name}.nii.gz", Volume(np.ones(shape, np.int16), geometry))
+    viewer = make_napari_viewer()
+
+    viewer.open(str(tmp_path / "sub-1"), plugin=PLUGIN)
+
+    # Scanned in six sagittal slices; the coarse scan hides nothing.
+    assert [layer.name.partition(" ")[0] for layer in viewer.layers] == ["adc", "t2"]
+    assert viewer.dims.order[0] == 2
+
+
 def test_a_large_folder_is_looked_through_while_the_window_lives(make_napari_viewer, cohort_folder, monkeypatch, qtbot):
     monkeypatch.setattr(dropped, "MOST_FILES_AT_ONCE", 3)
     viewer = make_napari_viewer()

@@ -31,7 +31,7 @@ def test_what_the_checks_find_comes_into_the_table(viewer, qtbot, tmp_path, writ
     assert not button.isEnabled()
     qtbot.waitUntil(button.isEnabled, timeout=60_000)
 
-    assert [model.data(model.index(row, last)) for row in range(2)] == ["", "empty label"]
+    assert [model.data(model.index(row, last)) for row in range(2)] == ["", "1: empty label"]
 
 
 def test_a_cohort_that_is_gone_is_one_sentence(qtbot, tmp_path, qapp):

@@ -7,7 +7,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_mmssl.cohorts.modalities import MODALITIES
-from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, centre_of_labels
+from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, centre_of_labels, coarse_below
 from napari_mmssl.viewer.layers.orientation_letters import prepare_camera, show_plane
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.writers import COPY_ROLE
@@ -16,8 +16,6 @@ from napari_mmssl.volumes.geometry import to_canonical
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-#: An image whose voxels are so many times as large as the finest's lies below it.
-_COARSER = 1.5
 #: Set in a layer's metadata once a person painted on it.
 _PAINTED = "mmssl_painted"
 
@@ -131,10 +129,8 @@ class CaseView:
         self._viewer.reset_view()
 
     def _stacked(self) -> list[Layer]:
-        """Return our layers as they lie over each other: the coarser images below, since they would hide the others."""
-        images = [layer for layer, _ in self._by_kind(Image)]
-        finest = min((np.prod(layer.scale) for layer in images), default=1.0)
-        images.sort(key=lambda layer: bool(np.prod(layer.scale) < _COARSER * finest))
+        """Return our layers as they lie over each other."""
+        images = coarse_below([layer for layer, _ in self._by_kind(Image)], lambda layer: layer.scale)
         return [*images, *(layer for layer, _ in self._by_kind(Labels))]
 
     def _face_slices(self, before: str) -> None:

@@ -4,10 +4,10 @@ A layer shows a *view* of the file's array whose axes run to S, A and R; the fil
 ``layer.metadata["mmssl"]`` and is what is written when the layer is saved.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -28,8 +28,11 @@ from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 LayerTuple: TypeAlias = tuple[np.ndarray, dict[str, Any], str]
 
 METADATA_KEY = "mmssl"
+T = TypeVar("T")
 #: More values than this are a parcellation, which gets napari's own cycle of colours and no names.
 MOST_CLASSES = 64
+#: An image whose voxels are so many times as large as the finest's lies below it.
+_COARSER = 1.5
 LABELS_OPACITY = 0.5
 
 
@@ -105,6 +108,22 @@ def labels_layer(
         state["colormap"] = {0: "transparent", None: "#ffffff"} | {one.value: one.colour for one in classes}
         state["features"] = class_table(classes)
     return to_canonical(label_map.geometry).apply(array), state, "labels"
+
+
+def coarse_below(images: Sequence[T], scale_of: Callable[[T], Sequence[float]]) -> list[T]:
+    """Return ``images`` as they lie over each other: the coarser ones below, since they would hide the others.
+
+    Parameters
+    ----------
+    images
+        Undermost first.
+    scale_of
+        Returns the voxel size of an image.
+    """
+    sizes = [float(np.prod(scale_of(image))) for image in images]
+    finest = min(sizes, default=1.0)
+    coarse = [size >= _COARSER * finest for size in sizes]
+    return [image for wanted in (True, False) for image, is_ in zip(images, coarse, strict=True) if is_ is wanted]
 
 
 def complete_classes(array: np.ndarray, known: Iterable[LabelClass]) -> tuple[LabelClass, ...]:

@@ -38,11 +38,14 @@ def automatic_window(role: str | None, array: np.ndarray) -> Window:
     """Return what a volume is first seen through: soft tissue for CT, percentiles of the body for all others.
 
     The percentiles of a CT reach from air to bone, with all organs in a few shades of grey between them. A volume
-    called CT that holds no air was scaled by somebody and is no longer in Hounsfield units.
+    called CT that holds no air was scaled by somebody and is no longer in Hounsfield units; one that holds no tissue
+    would be black.
     """
     organs = ct_window("soft tissue")
-    if looks_like_ct(role, array) and array.size and float(array.min()) < organs.low:
-        return organs
+    if looks_like_ct(role, array) and array.size:
+        lowest, highest = float(array.min()), float(array.max())
+        if lowest < organs.low and highest > CT_WINDOWS["soft tissue"][0]:
+            return organs
     return Window(*contrast_limits(array))
 
 
