@@ -7,6 +7,7 @@ the widgets as a person would.
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,16 @@ SUMMARY = "Open the real viewer on finished runs and leave pictures of it."
 def main(argv: Sequence[str] | None = None) -> int:
     """Take the pictures; return 0, or 1 if something did not show in time."""
     args = _parser().parse_args(argv)
-    if not args.keep_open:
-        # Pictures must not depend on, or change, the settings of whoever runs this.
-        os.environ.setdefault("NAPARI_CONFIG", "")
+    if args.keep_open:
+        return _show(args)
+    # Pictures must not depend on, or change, the settings and runs of whoever takes them.
+    os.environ.setdefault("NAPARI_CONFIG", "")
+    with tempfile.TemporaryDirectory(prefix="mmssl-") as home:
+        os.environ["MMSSL_HOME"] = home
+        return _show(args)
+
+
+def _show(args: argparse.Namespace) -> int:
     import napari
 
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
