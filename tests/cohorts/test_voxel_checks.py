@@ -145,6 +145,11 @@ def test_what_no_scan_of_a_kind_can_hold(name, change, said):
     assert said in "".join(texts)
 
 
+def test_of_a_scan_that_holds_no_number_nothing_else_is_said():
+    (text,) = impossible("t1", replace(SOUND, not_finite=1.0, lowest=0.0, highest=0.0, median=0.0, spread=0.0))
+    assert text == "holds NaN or infinite values in 100.00% of its voxels"
+
+
 def test_a_scan_in_other_units_is_unlike_the_rest_and_scanners_gains_are_not():
     gains = [0.3, 0.6, 1, 1, 1.4, 2, 3]
     scans = {f"c{n}": {"adc": replace(SOUND, spread=400 * gain)} for n, gain in enumerate(gains)}

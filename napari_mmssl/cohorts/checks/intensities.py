@@ -50,6 +50,8 @@ def impossible(name: str, found: Intensities) -> list[str]:
     texts = []
     if found.not_finite:
         texts.append(f"holds NaN or infinite values in {found.not_finite:.2%} of its voxels")
+    if found.not_finite == 1:
+        return texts  # its other numbers are those of nothing
     if found.lowest == found.highest:
         texts.append(f"is constant: every voxel is {found.lowest:g}")
     elif found.spread == 0:
