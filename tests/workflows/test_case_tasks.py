@@ -5,11 +5,13 @@ import json
 import shutil
 
 import pytest
+import torch
 from clinical_cohorts import write_clinical_cohort
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_files import read_weights
 
 SMALL = ["--steps", "3", "--batch-size", "2", "--validate-every", "3"]
 
@@ -150,3 +152,30 @@ def test_the_same_settings_give_the_same_weights(path, tmp_path):
     assert main(["finetune", "--config", str(path / "survival" / "run.toml"), "--out", str(again)]) == 0
     file = "weights/network.safetensors"
     assert (again / file).read_bytes() == (path / "survival" / file).read_bytes()
+
+
+def test_volumes_are_those_of_the_segmentation_which_stays_as_it_is(tmp_path, capsys):
+    """That survival is told well from volumes is proved in ``tests/training/test_case_learning.py``."""
+    cohort = write_clinical_cohort(tmp_path / "cohort", 12, drawn=True)
+    assert main(["finetune", str(cohort), "--out", str(tmp_path / "drawn"), "--weights", "none", *SMALL]) == 0
+    told = ["--task", "survival", "--weights", str(tmp_path / "drawn"), "--set", "task.image=volumes", *SMALL]
+    assert main(["finetune", str(cohort), "--out", str(tmp_path / "told"), *told]) == 0
+    assert {one["outcome"] for one in RunFolder(tmp_path / "told").provenance()["transfer"]} == {"loaded"}
+    drawn, learned = (read_weights(tmp_path / name, "network") for name in ("drawn", "told"))
+    for name, tensor in drawn.items():
+        assert torch.equal(learned[f"segmentation.{name}"], tensor)
+    assert learned["line.weight"].abs().max() > 0
+    assert learned["mean"].min() > 0
+    assert main(["predict", str(cohort), "--weights", str(tmp_path / "told"), "--out", str(tmp_path / "said")]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "said"), str(cohort), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == len(RunFolder(tmp_path / "drawn").provenance()["split"]["test"])
+
+
+def test_volumes_are_read_from_a_segmentation_alone(path, tmp_path, capsys):
+    volumes = ("--task", "survival", "--set", "task.image=volumes", "--out", tmp_path / "run")
+    assert "--weights" in refused(capsys, "finetune", path / "cohort", *volumes, "--weights", "none")
+    wrong = refused(capsys, "finetune", path / "cohort", *volumes, "--weights", path / "classification")
+    assert "holds a classification" in wrong
+    assert not (tmp_path / "run").exists()
