@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from clinical_cohorts import write_clinical_cohort
 from patch_batches import make_batch
 from pretended_device import GPU, PretendedGpu, pretended_gpu
 from torch.utils.data._utils.pin_memory import pin_memory
@@ -103,6 +104,23 @@ def test_from_pretraining_to_a_label_map_on_a_gpu(gpu, cohort, tmp_path):
     assert tuned.provenance()["device"] == "cuda"
     for run in (pretrained, tuned):
         assert _losses_are_finite(run)
+
+
+@pytest.mark.parametrize("image", ["features", "volumes"])
+def test_survival_on_a_gpu(gpu, tmp_path, image):
+    cohort = write_clinical_cohort(tmp_path / "cohort", 8, drawn=True)
+    flags = {"cohort": str(cohort), **_SHORT}
+    if image == "volumes":
+        drawn = finetune(finetune_settings(flags=flags | {"task": {"name": "segmentation"}}), tmp_path / "drawn")
+        flags["weights"] = str(drawn.path)
+    gpu.moves = 0
+    tuned = finetune(finetune_settings(flags=flags | {"task": {"name": "survival", "image": image}}), tmp_path / "f")
+
+    said = predict(cohort, tuned.path, tmp_path / "said", which="test")
+
+    assert said.status()["state"] == "done"
+    assert gpu.moves > 10
+    assert _losses_are_finite(tuned)
 
 
 def test_frozen_features_on_a_gpu(gpu, cohort, tmp_path):
