@@ -43,6 +43,8 @@ def _first_problem(model: type[BaseModel], error: ValidationError, prefix: str) 
     if problem["type"] == "extra_forbidden":
         known = [_dotted(prefix, key) for key in _known_keys(model, parents)]
         return unknown_name("setting", _dotted(prefix, *parents, last), known)
+    if problem["type"] == "missing":
+        return f"setting '{_dotted(prefix, *parents, last)}' is needed and was not given"
     return f"setting '{_dotted(prefix, *parents, last)}': {problem['msg'].lower()}, got {problem['input']!r}"
 
 

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_mmssl.workflows.evaluate import evaluate, gives_values, read_record
     from napari_mmssl.workflows.evaluate_values import evaluate_values
 
-    if args.tolerance < 0:
+    if not args.tolerance >= 0:  # nor NaN
         raise ConfigError(f"--tolerance is a distance in mm, 0 or more, got {args.tolerance:g}")
     if args.subsets:
         return _print_subsets(args)

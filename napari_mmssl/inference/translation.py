@@ -14,7 +14,7 @@ from napari_mmssl.errors import CheckpointError
 from napari_mmssl.inference.sliding_window import predict_windows
 from napari_mmssl.networks.generators import Generator, generator_name
 from napari_mmssl.synthesis.quality import Reference
-from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_cards import read_generators_card
 from napari_mmssl.training.weights_files import read_weights
 from napari_mmssl.volumes.resample import resample
 from napari_mmssl.volumes.volume import Volume
@@ -84,11 +84,7 @@ def load_translator(weights: Path, device: torch.device) -> Translator:
     CheckpointError
         If the weights are missing, damaged, or of something else.
     """
-    card = read_card(weights)
-    if card.get("kind") != "synthesis":
-        raise CheckpointError(
-            f"'{weights}' holds a {card.get('kind')}, and generators are wanted; train some with mmssl synthesize train"
-        )
+    card = read_generators_card(weights)
     try:
         generators = {
             (source, target): _generator(weights, card, source, target) for source, target in card["directions"]

@@ -1,7 +1,7 @@
 """What describes a training fully; no torch here, so that forms and the command line draw from it at once."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
 
@@ -14,15 +14,16 @@ SyntheticUse = Literal["refuse", "allow", "all"]
 Augmentations = Literal["light", "full"]
 Shape = tuple[int, int, int]
 SpacingMm = tuple[float, float, float]
+Edges = TypeVar("Edges", Shape, SpacingMm)
 
 #: Steps of each budget; *smoke* only shows that everything runs.
 BUDGETS = {"smoke": 20, "small": 400, "full": 20_000}
 
 
-def _positive(spacing: SpacingMm) -> SpacingMm:
-    if min(spacing) <= 0:
-        raise ValueError("spacings must be positive")
-    return spacing
+def _positive(edges: Edges) -> Edges:
+    if min(edges) <= 0:
+        raise ValueError("all three should be greater than 0")
+    return edges
 
 
 class EncoderSettings(Settings):
@@ -42,7 +43,9 @@ class EncoderSettings(Settings):
 class DataSettings(Settings):
     """What is cut from the cohort."""
 
-    patch: Shape = Field((32, 32, 32), title="Patch", description="Voxels along (z, y, x)")
+    patch: Annotated[Shape, AfterValidator(_positive)] = Field(
+        (32, 32, 32), title="Patch", description="Voxels along (z, y, x)"
+    )
     spacing_mm: Annotated[SpacingMm, AfterValidator(_positive)] | None = Field(
         None, title="Spacing", description="mm along (S, A, R) to resample to; unset: the cohort's median"
     )

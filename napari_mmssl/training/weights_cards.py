@@ -56,6 +56,22 @@ def read_card(path: Path) -> dict[str, Any]:
     return dict(card)
 
 
+def read_generators_card(path: Path) -> dict[str, Any]:
+    """As :func:`read_card`, for generators.
+
+    Raises
+    ------
+    CheckpointError
+        If something else was trained.
+    """
+    card = read_card(path)
+    if card.get("kind") != "synthesis":
+        raise CheckpointError(
+            f"'{path}' holds a {card.get('kind')}, and generators are wanted; train some with mmssl synthesize train"
+        )
+    return card
+
+
 def channels_of(card: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the modality of each channel of a card's encoder; empty if it takes one, whichever modality that is."""
     return tuple(card["modalities"]) if card.get("in_channels", 1) > 1 else ()

@@ -309,6 +309,8 @@ def _reader(path: Path) -> tuple[ModuleType, Path]:
         # Scanners name files by numbers; what starts like DICOM is read as it.
         if path.is_dir() or path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
             return _dicom_reader(path)
+        if not path.exists():
+            raise ReadError(f"cannot read '{path}': no such file or directory")
         raise ReadError(f"cannot read '{path}': known file endings are {' '.join(SUFFIXES)}")
     if path.is_dir():
         return _dicom_reader(path)

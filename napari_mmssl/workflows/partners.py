@@ -19,7 +19,7 @@ from napari_mmssl.cohorts.reading import read_scan
 from napari_mmssl.errors import ConfigError, WriteError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.training.run_folder import RunFolder, State
-from napari_mmssl.training.weights_cards import read_card, weights_folder
+from napari_mmssl.training.weights_cards import read_generators_card, weights_folder
 from napari_mmssl.volumes.header import PASSED_WORD, SYNTHETIC_MARK
 from napari_mmssl.volumes.image_files import read_header, write_volume
 from napari_mmssl.workflows.running import Interruption, Listener, ignore, set_threads, starting
@@ -83,9 +83,9 @@ def make_partners(
     MmsslError
         If the weights, the cohort or ``out`` do not do.
     """
-    card = read_card(weights)
+    card = read_generators_card(weights)
     cohort = find_cohort(path)
-    directions = [(source, target) for source, target in card.get("directions", [])]
+    directions = [(source, target) for source, target in card["directions"]]
     cases = _chosen(cohort, case_ids, {name for pair in directions for name in pair})
     table = {"kind": "synthesize", "path": str(path.resolve()), "weights": str(weights.resolve())}
     with starting(out, "synthesize", table) as run:

@@ -15,7 +15,7 @@ from napari_mmssl.atomic import make_folder, write_text
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.reading import read_label, read_scan
-from napari_mmssl.errors import ConfigError, LayoutError, MmsslError
+from napari_mmssl.errors import ConfigError, LayoutError, MmsslError, ReadError
 from napari_mmssl.tasks.conventions import read_table
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.volumes.image_files import is_image, read_label_map, stem
@@ -88,6 +88,8 @@ def report_cases(labels: Path, cohort_path: Path, out: Path, case_ids: Sequence[
     MmsslError
         If something cannot be read or written, or no label map belongs to a case.
     """
+    if not labels.exists():
+        raise ReadError(f"there is no file or folder '{labels}'")
     files = [labels] if labels.is_file() else sorted(path for path in labels.iterdir() if is_image(path))
     by_id = {case.id: case for case in find_cohort(cohort_path).cases}
     chosen = [(by_id[name], path) for path in files for name in [_case_of(path)] if name in by_id]

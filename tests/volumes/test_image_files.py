@@ -335,6 +335,11 @@ def test_a_missing_file_is_named(tmp_path, suffix):
         read_header(tmp_path / f"gone{suffix}")
 
 
+def test_of_a_file_that_is_not_there_its_ending_is_not_the_trouble(tmp_path):
+    with pytest.raises(ReadError, match="gone': no such file"):
+        read_header(tmp_path / "gone")
+
+
 def test_an_unknown_ending_is_told_the_known_ones(tmp_path):
     (tmp_path / "v.png").write_bytes(b"")
     with pytest.raises(ReadError, match=r"\.nii\.gz"):

@@ -14,7 +14,7 @@ from PIL import Image
 from napari_mmssl.cli.main import main
 from napari_mmssl.cohorts.case import ScanFile
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, WriteError
+from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadError, WriteError
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import read_label_map, write_label_map, write_volume
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
@@ -137,6 +137,8 @@ def test_a_label_map_of_nobody_is_one_sentence(cohort, tmp_path):
     write_label_map(tmp_path / "stranger.nii.gz", drawn(2))
     with pytest.raises(LayoutError, match="anna"):
         report_cases(tmp_path / "stranger.nii.gz", cohort, tmp_path / "out")
+    with pytest.raises(ReadError, match=r"no file or folder '.*nowhere'"):
+        report_cases(tmp_path / "nowhere", cohort, tmp_path / "out")
 
 
 def test_the_patients_right_is_on_the_left_and_anterior_is_up():
