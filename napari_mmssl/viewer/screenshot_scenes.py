@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QApplication, QScrollArea
 
-_LIMIT_S = 120.0
+_LIMIT_S = 300.0
 _SETTLE_S = 0.6
 
 
@@ -57,7 +57,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
     Raises
     ------
     TimeoutError
-        After two minutes.
+        After five minutes.
     """
     end = time.monotonic() + _LIMIT_S
     while not condition():

@@ -42,6 +42,7 @@ def _show(args: argparse.Namespace) -> int:
         take_pictures(viewer, _material(args), save=not args.keep_open, every=args.every)
     except TimeoutError as error:
         print(f"mmssl screenshots: {error}", file=sys.stderr)  # noqa: T201
+        viewer.close()
         return 1
     if args.keep_open:
         napari.run()

@@ -21,6 +21,8 @@ ALL, WITH_LABEL, WITHOUT_LABEL, WITH_FINDINGS, COMPLETE = (
 _MEASURED_ROWS = 50
 #: Of columns, in pixels: beside their words, and the least and the most for names and for findings.
 _MARGIN, _LEAST_NAME, _LEAST_FINDINGS, _WIDEST = 10, 84, 34, 150
+#: In a column no wider than this, nothing is read of the words of a finding.
+_LEAST_WORDS = 60
 GROUPS = ("train", "validation", "test")
 
 
@@ -58,12 +60,14 @@ class _Filter(QSortFilterProxyModel):
         return " ".join((case.id, case.subject, *case.modalities, *clinical, *found)).lower()
 
 
-class _CutAtTheEnd(QStyledItemDelegate):
-    """Draws words whose beginning says most; names are told apart by their ends."""
+class _CountOrWords(QStyledItemDelegate):
+    """Draws findings such as ``2: empty label; phantom``, and where nothing of the words is seen, their number."""
 
     def initStyleOption(self, option: Any, index: QModelIndex) -> None:
         super().initStyleOption(option, index)
         option.textElideMode = Qt.TextElideMode.ElideRight
+        if option.rect.width() <= _LEAST_WORDS:
+            option.text = option.text.partition(":")[0]
 
 
 class CaseList(QTableView):
@@ -91,7 +95,7 @@ class CaseList(QTableView):
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
-        self._findings_delegate = _CutAtTheEnd(self)
+        self._findings_delegate = _CountOrWords(self)
         self._widths = [0] * len(self.table.heads)
         self.table.modelReset.connect(self._measure)
         self.table.dataChanged.connect(lambda *_: self._measure())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_mmssl.viewer.layers.placing import display_place
@@ -60,6 +61,10 @@ class LesionTable(ReadOnlyTable):
         self._doubt.clicked.connect(self.next_uncertain)
         self._enable()
 
+    def sizeHint(self) -> QSize:
+        """Ask for no more than what is always seen: a column that scrolls gives each part what it asks for."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
+
     def add_to(self, panel: Panel) -> None:
         """Add the table, its buttons and its words to the column of ``panel``."""
         panel.row(self._next, self._doubt)
@@ -80,6 +85,7 @@ class LesionTable(ReadOnlyTable):
             self._add_lesion(lesion)
         self.setMinimumHeight(self.height_of(min(len(lesions), _LEAST_SEEN)))
         self.setMaximumHeight(self.height_of(self.rowCount()))
+        self.updateGeometry()
         total = sum(lesion.volume_ml for lesion in lesions)
         more = f", the largest {_MOST_ROWS} of them listed" if len(lesions) > _MOST_ROWS else ""
         self._words.setText(f"{len(lesions)} separate, {total:.1f} ml{more}" if lesions else "")
