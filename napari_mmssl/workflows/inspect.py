@@ -8,6 +8,7 @@ from typing import Any
 from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.checks import check_cohort, check_voxels
 from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.errors import ConfigError
 from napari_mmssl.workflows.leaks import people_of
 
 #: Told what is being done, and how many of how many cases are done.
@@ -64,7 +65,13 @@ def inspect(
         If there is nothing there, or nothing in a layout that is known.
     ReadError, GeometryError
         If ``path`` is one file and cannot be read.
+    ConfigError
+        If a quick look is asked for people, whom it cannot tell.
     """
+    if quick and against:
+        raise ConfigError(
+            "people are told by what their scans show, which a quick look does not read: leave --quick out"
+        )
 
     def tell(what: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(what, done, total) if progress is not None else None

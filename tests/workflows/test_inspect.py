@@ -141,6 +141,11 @@ def test_a_quick_look_opens_no_voxels_and_says_so(cohort):
     assert "Only headers were read" in render(inspection)
 
 
+def test_a_quick_look_for_people_is_refused_and_not_left_undone(cohort, capsys):
+    assert main(["inspect", str(cohort), "--quick", "--against", str(cohort)]) == 2
+    assert "leave --quick out" in capsys.readouterr().err
+
+
 def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, write_nifti, capsys):
     cut = write_nifti(tmp_path / "t1.nii.gz", shape_xyz=(20, 20, 20))
     cut.write_bytes(cut.read_bytes()[:3000])
