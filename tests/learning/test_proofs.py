@@ -187,7 +187,7 @@ def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on, c
         people = [prepare_case(case, (4.0, 4.0, 4.0), with_label=False) for case in found_people]
     objective = next(part.objective for part in trained.trainee.parts if part.name == "neighbourhood_alignment")
     # Nothing but the features may say where a token lies: without the prior on places.
-    objective.settings = objective.settings.model_copy(update={"reach": 0.0})
+    plain, objective.settings = objective.settings, objective.settings.model_copy(update={"reach": 0.0})
     torch.manual_seed(0)
     encoders = {"untrained": build_encoder("residual_unet", "tiny", 1).eval(), "trained": trained.trainee.encoder}
 
@@ -205,6 +205,7 @@ def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on, c
             )
             found[name, across, one_place] = matched
             print(name, "across modalities" if across else "", "one place" if one_place else "anywhere", matched)
+    objective.settings = plain
 
     assert found["trained", False, True].found > 0.8
     for across, one_place in itertools.product((False, True), (True, False)):
@@ -214,29 +215,51 @@ def test_matches_between_two_deformed_anatomies_land_within_one_cell(train_on, c
         assert matched.matched > 0.25
 
 
+def test_partial_matches_are_right_more_often_than_those_of_every_token(train_on):
+    """What partiality is worth: the same features matched mutually, by transport, and every token at any price."""
+    trained = train_on("taco2026", *TACO, steps=TACO_STEPS)
+    objective = next(part.objective for part in trained.trainee.parts if part.name == "neighbourhood_alignment")
+    plain = objective.settings
+    torch.manual_seed(0)
+    encoders = {"untrained": build_encoder("residual_unet", "tiny", 1).eval(), "trained": trained.trainee.encoder}
+    found = {}
+    for (name, encoder), matching in itertools.product(encoders.items(), ("mutual", "transport", "nearest")):
+        objective.settings = plain.model_copy(update={"reach": 0.0, "matching": matching})
+        found[name, matching] = match_bent(
+            encoder, objective, trained.validation, trained.trainee.vocabulary, (24, 24, 24), one_place=False
+        )
+        print(name, matching, found[name, matching])
+    objective.settings = plain
+
+    for name in encoders:
+        assert found[name, "mutual"].found > found[name, "nearest"].found + 0.02
+        assert found[name, "mutual"].matched < found[name, "nearest"].matched
+    assert found["trained", "mutual"].found > found["trained", "nearest"].found + 0.05
+
+
 def test_what_features_tell_of_a_tumour_adds_to_age_in_ranking_survival(train_on, tmp_path):
-    """The phantom's days follow age and the tumour's core; pretrained features tell the core, random ones hardly."""
+    """The phantom's days follow age and the tumour's volume; pretrained features tell it better than random ones."""
     trained = train_on("taco2026", *TACO, steps=TACO_STEPS)
     cohort = make_sample("glioma", tmp_path / "cohort", 80, 3, 5.0)
     people = json.loads((cohort / NOTE_NAME).read_text())["people"]
     found = find_cohort(cohort).cases
     prepared = [prepare_case(case, (6.0, 6.0, 6.0), with_label=False) for case in found]
-    core = np.log([people[case.id]["core_ml"] for case in found])
+    tumour = np.log([people[case.id]["core_ml"] + people[case.id]["oedema_ml"] for case in found])
     torch.manual_seed(0)
-    random = told_linearly(build_encoder("residual_unet", "tiny", 1).eval(), prepared, core)
-    told = told_linearly(trained.trainee.encoder, prepared, core)
+    random = told_linearly(build_encoder("residual_unet", "tiny", 1).eval(), prepared, tumour)
+    told = told_linearly(trained.trainee.encoder, prepared, tumour)
     age, days, observed = (
         np.array([case.clinical[key] for case in found]) for key in ("age_years", "survival_days", "survival_observed")
     )
-    # The formula of the phantom (draw_survival) with the core as it was read; and days that age has no part in.
-    alone, joint = (concordance(days, observed, 0.022 * age + 0.28 * size) for size in (0 * core, told))
+    # The formula of the phantom (draw_survival) with the volume as it was read; and days that age has no part in.
+    alone, joint = (concordance(days, observed, 0.022 * age + 0.5 * size) for size in (0 * tumour, told))
     beyond = concordance(days * np.exp(0.022 * (age - 58)), observed, told)
 
-    correlations = [np.corrcoef(said, core)[0, 1].round(3) for said in (random, told)]
-    print("correlation with the core, random and pretrained:", correlations)
-    print("C of age alone, with the core as told, of the core alone on days freed of age:", alone, joint, beyond)
+    correlations = [np.corrcoef(said, tumour)[0, 1].round(3) for said in (random, told)]
+    print("correlation with the volume, random and pretrained:", correlations)
+    print("C of age alone, with the volume as told, of the volume alone on days freed of age:", alone, joint, beyond)
     assert correlations[1] > 0.4
-    assert correlations[1] > correlations[0] + 0.2
+    assert correlations[1] > correlations[0] + 0.1
     assert joint > max(0.65, alone + 0.005)
     assert beyond > 0.57
 
