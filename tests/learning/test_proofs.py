@@ -259,7 +259,7 @@ def test_what_features_tell_of_a_tumour_adds_to_age_in_ranking_survival(train_on
     print("correlation with the volume, random and pretrained:", correlations)
     print("C of age alone, with the volume as told, of the volume alone on days freed of age:", alone, joint, beyond)
     assert correlations[1] > 0.4
-    assert correlations[1] > correlations[0] + 0.1
+    assert correlations[1] > correlations[0] + 0.2
     assert joint > max(0.65, alone + 0.005)
     assert beyond > 0.57
 
