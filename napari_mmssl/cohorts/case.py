@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.registry import unknown_name
 from napari_mmssl.volumes.geometry import Geometry
 
 
@@ -123,8 +125,19 @@ class Cohort:
         return tuple(sorted({name for case in self.cases for name in case.modalities}))
 
     def case(self, case_id: str) -> Case:
-        """Return the case called ``case_id``; ``KeyError`` if there is none."""
+        """Return the case called ``case_id``; :class:`ConfigError` with near names if there is none."""
         for case in self.cases:
             if case.id == case_id:
                 return case
-        raise KeyError(case_id)
+        raise ConfigError(unknown_name("case", case_id, [case.id for case in self.cases]))
+
+    def chosen(self, case_ids: Collection[str]) -> tuple[Case, ...]:
+        """Return the cases called so, in the cohort's order, or all where none is named.
+
+        Raises
+        ------
+        ConfigError
+            If there is no case of a name.
+        """
+        wanted = {self.case(case_id).id for case_id in case_ids}
+        return tuple(case for case in self.cases if case.id in wanted) if wanted else self.cases

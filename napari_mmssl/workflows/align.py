@@ -22,7 +22,6 @@ from napari_mmssl.cohorts.modalities import in_order
 from napari_mmssl.cohorts.reading import read_label, read_scan
 from napari_mmssl.errors import ConfigError, GeometryError, ReadError, WriteError
 from napari_mmssl.pictures import Picture, PictureItem, write_picture
-from napari_mmssl.registry import unknown_name
 from napari_mmssl.tasks.conventions import choose_for
 from napari_mmssl.volumes.foreground import find_foreground
 from napari_mmssl.volumes.geometry import Geometry
@@ -133,7 +132,7 @@ def align(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WriteError(f"'{out}' is not empty; choose another folder for what is aligned")
-    asked = _asked(cohort, case_ids)
+    asked = cohort.chosen(case_ids)
     chosen = [case for case in asked if case.modalities and (template is not None or to in case.modalities)]
     notes = [f"'{case.id}' has no {to} and is left out" for case in asked if case not in chosen]
     if not chosen:
@@ -217,14 +216,6 @@ def picture_of(fitted: FittedCase, name: str) -> Picture:
         ),
         {"before": moving.registration.before, "after": moving.registration.after},
     )
-
-
-def _asked(cohort: Cohort, case_ids: Collection[str]) -> list[Case]:
-    known = [case.id for case in cohort.cases]
-    for case_id in case_ids:
-        if case_id not in known:
-            raise ConfigError(unknown_name("case", case_id, known))
-    return [case for case in cohort.cases if not case_ids or case.id in case_ids]
 
 
 def _coding(cohort: Cohort, values: dict[str, list[int]]) -> str:

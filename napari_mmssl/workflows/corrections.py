@@ -15,7 +15,6 @@ from napari_mmssl.cohorts.case import Case, Cohort, ScanFile
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.manifest_file import LEFT_OUT, read_rows, to_rows, write_rows
 from napari_mmssl.errors import ConfigError, GeometryError, WriteError
-from napari_mmssl.registry import unknown_name
 from napari_mmssl.volumes.image_files import read_label_map, write_label_map
 from napari_mmssl.volumes.reindex import how_apart, reindexed
 from napari_mmssl.volumes.volume import LabelMap
@@ -95,12 +94,10 @@ def correct_case(cohort_path: Path, case_id: str, corrected: Path, folder: Path,
         As :func:`keep_correction`, and if there is no such case or a file cannot be read.
     """
     cohort = find_cohort(cohort_path)
-    known = {case.id: case for case in cohort.cases}
-    if case_id not in known:
-        raise ConfigError(unknown_name("case", case_id, known))
+    case = cohort.case(case_id)
     before = None if predicted is None else read_label_map(predicted)
     source = {} if predicted is None else {"prediction": predicted.name, **source_of(predicted)}
-    return keep_correction(folder, known[case_id], read_label_map(corrected), predicted=before, source=source)
+    return keep_correction(folder, case, read_label_map(corrected), predicted=before, source=source)
 
 
 def source_of(prediction: Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from napari_mmssl.cohorts.phantom_mark import NOTE_NAME, PHANTOM_MARK
 from napari_mmssl.cohorts.prepare import prepare_case
 from napari_mmssl.cohorts.reading import read_scan
 from napari_mmssl.errors import ConfigError, WriteError
-from napari_mmssl.registry import unknown_name
 from napari_mmssl.training.run_folder import RunFolder, State
 from napari_mmssl.training.weights_cards import read_generators_card, weights_folder
 from napari_mmssl.volumes.header import PASSED_WORD, SYNTHETIC_MARK
@@ -128,14 +127,10 @@ def make_partners(
 
 
 def _chosen(cohort: Cohort, case_ids: Collection[str], known: set[str]) -> list[Case]:
-    for case_id in case_ids:
-        if case_id not in {case.id for case in cohort.cases}:
-            raise ConfigError(unknown_name("case", case_id, {case.id for case in cohort.cases}))
-    cases = [case for case in cohort.cases if not case_ids or case.id in case_ids]
     # What is synthetic already is made anew or left behind, never passed on as if it were a source.
     kept = [
         replace(case, modalities={name: scan for name, scan in case.modalities.items() if not scan.synthetic})
-        for case in cases
+        for case in cohort.chosen(case_ids)
     ]
     usable = [case for case in kept if known & set(case.modalities)]
     if not usable:

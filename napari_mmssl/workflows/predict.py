@@ -108,7 +108,7 @@ def predict(
     gives_values = _gives_values(cards, extras)
     cohort = find_cohort(path)
     # All of them before the first is begun: an hour's work should not end at the last case's header.
-    cases = [_seen_case(case, cards) for case in _without(_chosen(cohort.cases, which, case_ids, origins), without)]
+    cases = [_seen_case(case, cards) for case in _without(_chosen(cohort.chosen(case_ids), which, origins), without)]
     refuse_synthetic(cases)
     told = {"kind": "predict", "path": str(path.resolve()), "weights": _said(weights)}
     table = told | {"cases": which, "missing": missing} | ({"without": sorted(without)} if without else {})
@@ -287,15 +287,7 @@ def _answer(run: RunFolder, done: dict[str, Any]) -> State:
     return "cancelled" if cancelled else "stopped"
 
 
-def _chosen(
-    cases: tuple[Case, ...], which: Which, case_ids: Collection[str], origins: Sequence[dict[str, Any]]
-) -> tuple[Case, ...]:
-    if case_ids:
-        known = {case.id for case in cases}
-        for case_id in case_ids:
-            if case_id not in known:
-                raise ConfigError(unknown_name("case", case_id, known))
-        cases = tuple(case for case in cases if case.id in case_ids)
+def _chosen(cases: tuple[Case, ...], which: Which, origins: Sequence[dict[str, Any]]) -> tuple[Case, ...]:
     if which == "test":
         held_out = [origin.get("split", {}).get("test", []) for origin in origins]
         cases = tuple(case for case in cases if all(case.subject in subjects for subjects in held_out))

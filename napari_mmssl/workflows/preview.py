@@ -6,9 +6,8 @@ from pathlib import Path
 from napari_mmssl.atomic import make_folder
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import prepare_case
-from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.errors import CheckpointError
 from napari_mmssl.pictures import Picture, write_picture
-from napari_mmssl.registry import unknown_name
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import pretrain_settings
 
@@ -37,10 +36,7 @@ def preview(run_path: Path, cohort_path: Path, case_id: str, out: Path, *, seed:
     run = RunFolder.open(run_path)
     settings = pretrain_settings(file=run.path / "run.toml")
     cohort = find_cohort(cohort_path)
-    try:
-        case = cohort.case(case_id)
-    except KeyError:
-        raise ConfigError(unknown_name("case", case_id, [one.id for one in cohort.cases])) from None
+    case = cohort.case(case_id)
     checkpoint = run.path / "checkpoints" / "last.safetensors"
     if not checkpoint.is_file():
         raise CheckpointError(f"the run '{run_path}' has no checkpoint yet; wait for one, or stop and keep it")

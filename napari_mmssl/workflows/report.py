@@ -91,9 +91,8 @@ def report_cases(labels: Path, cohort_path: Path, out: Path, case_ids: Sequence[
     if not labels.exists():
         raise ReadError(f"there is no file or folder '{labels}'")
     files = [labels] if labels.is_file() else sorted(path for path in labels.iterdir() if is_image(path))
-    by_id = {case.id: case for case in find_cohort(cohort_path).cases}
+    by_id = {case.id: case for case in find_cohort(cohort_path).chosen(case_ids)}
     chosen = [(by_id[name], path) for path in files for name in [_case_of(path)] if name in by_id]
-    chosen = [(case, path) for case, path in chosen if not case_ids or case.id in case_ids]
     if not chosen:
         raise LayoutError(f"no label map in '{labels}' is called like a case of '{cohort_path}': {', '.join(by_id)}")
     return [write_report(out, case, read_label_map(path), facts_of(path, case)) for case, path in chosen]

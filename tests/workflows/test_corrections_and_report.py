@@ -137,6 +137,8 @@ def test_a_label_map_of_nobody_is_one_sentence(cohort, tmp_path):
     write_label_map(tmp_path / "stranger.nii.gz", drawn(2))
     with pytest.raises(LayoutError, match="anna"):
         report_cases(tmp_path / "stranger.nii.gz", cohort, tmp_path / "out")
+    with pytest.raises(ConfigError, match="unknown case 'berta'"):
+        report_cases(tmp_path / "stranger.nii.gz", cohort, tmp_path / "out", ["berta"])
     with pytest.raises(ReadError, match=r"no file or folder '.*nowhere'"):
         report_cases(tmp_path / "nowhere", cohort, tmp_path / "out")
 
