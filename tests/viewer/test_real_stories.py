@@ -202,7 +202,6 @@ def test_a_clinician_sorts_an_abdomen_in_ct_and_mr_and_measures_the_liver(window
     window.click("Cases", "next_case")
     window.until(lambda: window.session.case.id == "mr")
     window.look("mr")
-
     # Of 49 organs, a label map made elsewhere with the liver alone.
     organs = read_label_map(shared_data / "abdomen_ct_mr_unpaired" / "mr_seg_totalmr50_liver5.nii.gz")
     liver = LabelMap((organs.array == 5).astype(np.uint8) * 5, organs.geometry, (LabelClass(5, "liver", "#d55e00"),))
