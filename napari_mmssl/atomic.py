@@ -35,8 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
             aside.unlink()
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, parents: bool = True) -> None:
     """Make the folder ``path``, and those above it, unless it is there.
+
+    Without ``parents`` the one above must be there: what is written into a run whose folder was moved does not begin
+    another in the old place.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def make_folder(path: Path) -> None:
         If it cannot be made, or something else has its name.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=parents, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder '{path}': {error.strerror or error}") from error
 

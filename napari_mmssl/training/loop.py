@@ -236,7 +236,7 @@ class Loop:
             if state != "paused":
                 if self.trainee.keeps_best and self._file("best").is_file():
                     load_checkpoint(self._file("best"), self.trainee, None)
-                make_folder(self.run.path / "weights")
+                make_folder(self.run.path / "weights", parents=False)
                 self.trainee.export(self.run.path / "weights")
         if request is not None:
             self.run.answer(request, step=step)
@@ -265,7 +265,7 @@ class Loop:
 
     def _file(self, name: str) -> Any:
         folder = self.run.path / "checkpoints"
-        make_folder(folder)
+        make_folder(folder, parents=False)
         return folder / f"{name}.safetensors"
 
     def _emit(self, kind: str, **fields: Any) -> dict[str, Any]:

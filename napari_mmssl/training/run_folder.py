@@ -274,7 +274,7 @@ class RunFolder:
 
     def save_picture(self, picture: Picture) -> None:
         """Write a picture and drop the oldest beyond :data:`KEPT_PICTURES`."""
-        make_folder(self.path / "pictures")
+        make_folder(self.path / "pictures", parents=False)
         name = f"{picture.step:08d}-{picture.name}"
         write_picture(self.path / "pictures" / name, picture)
         for old in self.pictures()[:-KEPT_PICTURES]:

@@ -226,7 +226,7 @@ def _map_drawer(
             volumes[out / "entropy" / f"{case.id}.nii.gz"] = drawing.entropy
         try:
             for file, volume in volumes.items():
-                make_folder(file.parent)
+                make_folder(file.parent, parents=False)
                 write_volume(file, volume)
             write_label_map(out / f"{case.id}.nii.gz", drawing.label_map)
         except Exception:

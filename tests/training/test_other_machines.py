@@ -96,7 +96,7 @@ def test_a_run_whose_folder_is_moved_fails_in_a_sentence_and_goes_on_where_it_li
         if event["kind"] == "step" and event["step"] == 3:
             here.rename(there)
 
-    with pytest.raises(RunFailed, match="cannot write"):
+    with pytest.raises(RunFailed, match="cannot make the folder"):
         pretrain(settings(cohort), here, listener=move)
     say(RunFolder(there), pid=2**22 + 1)
 

@@ -161,8 +161,8 @@ def test_different_grids_are_refused_and_named(path, tmp_path, capsys):
     said = refused(capsys, "pretrain", cohort, "--out", tmp_path / "run", *SMALL, *PUZZLE)
 
     assert "sub-02" in said
-    assert "18x24x22" in said
-    assert "20x24x22" in said
+    assert "18 x 24 x 22" in said
+    assert "20 x 24 x 22" in said
 
 
 def test_weights_that_are_none_are_refused(path, tmp_path, capsys):
