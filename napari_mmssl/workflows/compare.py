@@ -64,7 +64,9 @@ def compare(
     """
     cohort = find_cohort(settings.cohort)
     others = None if settings.pretrain_cohort is None else find_cohort(settings.pretrain_cohort)
-    folders = {name: path and path.resolve() for name in COHORTS for path in [getattr(settings, name)]}
+    folders = {name: path.resolve() for name in COHORTS if (path := getattr(settings, name)) is not None}
+    if len(set(folders.values())) < len(folders):
+        raise ConfigError("people who are measured on would be pretrained on; leave --pretrain-cohort out")
     settings = settings.model_copy(update=folders)
     clinical = settings.task != "segmentation"
     study = study_table(settings, known_by(cohort, clinical=clinical), None if others is None else known_by(others))

@@ -248,6 +248,12 @@ def test_a_segmentation_keeps_the_key_it_had_before_there_were_tasks():
     assert study_key(study_table(again, note["cohort"])) == "ed718a9f"
 
 
+def test_nobody_is_pretrained_on_who_is_measured_on(study, tmp_path, capsys):
+    words = [str(study / "cohort"), "--pretrain-cohort", str(study / "out/../cohort"), *SMALL]
+    assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 2
+    assert "leave --pretrain-cohort out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("study", sorted(EVIDENCE.glob("*/study.json")), ids=lambda path: path.parent.name)
 def test_the_people_of_the_evidence_can_be_made_again(study):
     table = json.loads(study.read_text())
