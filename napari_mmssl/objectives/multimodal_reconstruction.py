@@ -11,7 +11,7 @@ from napari_mmssl.networks.decoder import UNetDecoder
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.networks.fusion import network_input
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.objectives.reconstruction import ERROR, BlockSettings, draw_kept, image_items
+from napari_mmssl.objectives.reconstruction import ERROR, BlockSettings, draw_kept, explained, image_items
 from napari_mmssl.ops.masking import fill, masked_mean
 from napari_mmssl.pictures import PictureItem
 from napari_mmssl.randomness import counted_rng
@@ -63,9 +63,9 @@ class MultimodalReconstruction(Objective[MultimodalReconstructionSettings]):
 
     Notes
     -----
-    Reported over the hidden voxels of the body: the error and the gain over showing the mean there; 1 perfect, 0 no
-    better, below 0 worse. M3AE's substitute for absent modalities, found by inverting the model, and its
-    self-distillation are left out.
+    Reported over the hidden voxels of the body: the error, the gain over showing the body's mean there, and the share
+    explained of what the mean of each patch leaves; 1 perfect, 0 no better, below 0 worse. M3AE's substitute for absent
+    modalities, found by inverting the model, and its self-distillation are left out.
     """
 
     settings_class = MultimodalReconstructionSettings
@@ -112,7 +112,7 @@ class MultimodalReconstruction(Objective[MultimodalReconstructionSettings]):
         return hidden
 
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
-        """Return the reconstruction error, with the gains over the mean as metrics."""
+        """Return the reconstruction error, with the gains over two means as metrics."""
         hidden: _Hidden = views.memory
         squared = (self.decoder(features[_VIEW]).float() - hidden.target).square()
         there = _spread(hidden.there, squared)
@@ -123,7 +123,12 @@ class MultimodalReconstruction(Objective[MultimodalReconstructionSettings]):
         error = float(masked_mean(squared.detach(), judged))
         before = float(masked_mean(hidden.target.square(), judged))
         gain = 1 - error / max(before, 1e-6) if judged.any() else 0.0
-        return Losses({"error": loss}, {"multimodal_error": error, "multimodal_gain": gain})
+        metrics = {
+            "multimodal_error": error,
+            "multimodal_gain": gain,
+            "multimodal_explained": explained(error, hidden.target, judged),
+        }
+        return Losses({"error": loss}, metrics)
 
     def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
         """Return one modality of the first sample, a hidden one if there is, and all that the network is given."""

@@ -88,6 +88,19 @@ def draw_kept(batch: PatchBatch, settings: BlockSettings, purpose: str) -> Tenso
     return torch.stack([torch.from_numpy(one) for one in kept]).unsqueeze(1).to(batch.volumes.device)
 
 
+def explained(error: float, target: Tensor, judged: Tensor) -> float:
+    """Return the share that a squared ``error`` leaves out of what the mean of each patch leaves; 0 where none is.
+
+    ``target`` and ``judged`` are ``(B, K, D, H, W)``. The mean is that of a patch's own judged voxels in one modality,
+    which no network is told.
+    """
+    weight = judged.to(target.dtype)
+    axes = (2, 3, 4)
+    mean = (target * weight).sum(axes, keepdim=True) / weight.sum(axes, keepdim=True).clamp(min=1)
+    spread = float(masked_mean((target - mean).square(), judged))
+    return 1 - error / spread if spread > 0 else 0.0
+
+
 R = TypeVar("R", bound=ReconstructionSettings)
 
 
@@ -95,8 +108,9 @@ class Reconstruction(Objective[R]):
     """A patch with hidden blocks goes through the encoder; a decoder without skips gives it back.
 
     The loss is the mean squared error between reconstruction and hidden modality over
-    ``settings.region``. Reported beside it, over the hidden voxels of the body: the error, and the gain
-    over showing what the blocks were filled with (1 perfect, 0 no better, below 0 worse).
+    ``settings.region``. Reported beside it, over the hidden voxels of the body: the error, the gain
+    over showing what the blocks were filled with, and the share explained of what the mean of each patch
+    leaves (both 1 perfect, 0 no better, below 0 worse).
 
     Subclasses say how the blocks are filled.
     """
@@ -135,7 +149,7 @@ class Reconstruction(Objective[R]):
         return self._decode(features[self.view][-1], (z, y, x)).float()
 
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
-        """Return the reconstruction error, with the gain over the filler as metric."""
+        """Return the reconstruction error; as metrics, how much better it is than the filler and than a mean."""
         filled: Filled = views.memory
         squared = (self.reconstruct(filled, features) - filled.target).square()
         body = batch.foreground.unsqueeze(1)
@@ -147,6 +161,7 @@ class Reconstruction(Objective[R]):
         metrics = {
             f"{self.metric}_error": error,
             f"{self.metric}_gain": 1 - error / max(before, 1e-6) if judged.any() else 0.0,
+            f"{self.metric}_explained": explained(error, filled.target, judged),
         }
         return Losses({"error": loss}, metrics)
 

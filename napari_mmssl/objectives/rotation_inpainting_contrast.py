@@ -134,7 +134,10 @@ class RotationInpaintingContrast(Objective[RotationInpaintingContrastSettings]):
         if self.decoder is not None:
             error = (_inpaint(self.decoder, features) - rotated.target).abs()
             terms["inpainting"] = self.settings.inpainting_weight * error.mean()
-            metrics["inpainting_error"] = float(masked_mean(error.detach(), ~rotated.kept & rotated.body))
+            judged = ~rotated.kept & rotated.body
+            metrics["inpainting_error"] = float(masked_mean(error.detach(), judged))
+            before = float(masked_mean(rotated.target.abs(), judged))
+            metrics["inpainting_gain"] = 1 - metrics["inpainting_error"] / before if before > 0 else 0.0
         if self.projection is not None:
             first, second = self.projection(pooled).float()
             if self.training:  # the samples of all processes
@@ -142,7 +145,7 @@ class RotationInpaintingContrast(Objective[RotationInpaintingContrastSettings]):
             # Cosines are divided by a temperature, which bfloat16 is too coarse for.
             with torch.autocast(first.device.type, enabled=False):
                 loss = nt_xent(first, second, self.settings.temperature)
-                metrics["contrast_accuracy"] = _told_apart(first.detach(), second.detach())
+                metrics["view_accuracy"] = _told_apart(first.detach(), second.detach())
             terms["contrast"] = self.settings.contrast_weight * loss
         return Losses(terms, metrics)
 

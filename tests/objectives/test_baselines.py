@@ -132,6 +132,9 @@ def test_the_three_terms_equal_slow_loops():
     assert float(losses.terms["rotation"]) == pytest.approx(0.5 * rotation, rel=1e-4)
     assert float(losses.terms["inpainting"]) == pytest.approx(2 * inpainting, rel=1e-4)
     assert float(losses.terms["contrast"]) == pytest.approx(3 * contrast, rel=1e-4)
+    judged = ~views.memory.kept & views.memory.body
+    after, before = ((torch.stack(painted) - views.memory.target)[judged], views.memory.target[judged])
+    assert losses.metrics["inpainting_gain"] == pytest.approx(float(1 - after.abs().mean() / before.abs().mean()), 1e-4)
 
 
 def test_views_are_the_middle_turned_and_hidden_in_blocks():

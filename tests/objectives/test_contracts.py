@@ -113,6 +113,16 @@ def test_a_subject_with_absent_modalities_runs(name):
     assert all(torch.isfinite(term) for term in objective.losses(batch, views, features).terms.values())
 
 
+def test_no_objective_reports_under_the_name_of_another_s_metric():
+    batch = make_batch()
+    reported = []
+    for name in ENTRIES:
+        _, objective, views, features = run(name, batch)
+        reported += objective.losses(batch, views, features).metrics
+
+    assert sorted(reported) == sorted(set(reported))
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_picture_can_be_looked_at(name):
     batch = make_batch()

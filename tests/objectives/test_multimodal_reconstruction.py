@@ -1,5 +1,6 @@
 """All modalities as channels, some of them and blocks of the others hidden."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_the_loss_equals_a_slow_loop(region):
 
     losses = objective.losses(batch, views, features)
 
-    kept, total, count, judged = views.memory.kept.numpy(), 0.0, 0, []
+    kept, total, count, judged, wanted = views.memory.kept.numpy(), 0.0, 0, [], defaultdict(list)
     for sample, channel, *voxel in np.ndindex(len(batch), len(VOCABULARY), *SHAPE):
         if batch.modality[sample, channel] < 0:
             continue
@@ -51,8 +52,11 @@ def test_the_loss_equals_a_slow_loop(region):
             total, count = total + squared, count + 1
         if hidden and body:
             judged.append(squared)
+            wanted[sample, channel].append(float(batch.volumes[place]))
     assert losses.terms["error"].item() == pytest.approx(total / count, rel=1e-5)
     assert losses.metrics["multimodal_error"] == pytest.approx(np.mean(judged), rel=1e-5)
+    apart = np.concatenate([np.square(np.array(values) - np.mean(values)) for values in wanted.values()])
+    assert losses.metrics["multimodal_explained"] == pytest.approx(1 - np.mean(judged) / apart.mean(), rel=1e-4)
 
 
 def test_a_modality_is_always_left_and_what_a_person_lacks_is_never_asked_for():

@@ -74,6 +74,21 @@ def test_a_perfect_answer_costs_nothing_and_gains_everything(name):
     assert objective.losses(batch, views, {}).metrics[f"{objective.metric}_gain"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", RECONSTRUCTIONS)
+def test_explained_is_what_an_answer_is_better_than_the_mean_of_each_patch_s_hidden_body(name):
+    objective, batch = make(name), make_batch()
+    batch.foreground[0, :5] = False
+    views = objective.views(batch)
+    filled = views.memory
+    judged = ~filled.kept & batch.foreground.unsqueeze(1)
+    means = torch.stack([filled.target[n][judged[n]].mean().expand(filled.target[n].shape) for n in range(len(batch))])
+
+    for share in (0.0, 0.25, 1.0):
+        objective.reconstruct = lambda filled, _features, share=share: means + share * (filled.target - means)
+        found = objective.losses(batch, views, {}).metrics[f"{objective.metric}_explained"]
+        assert found == pytest.approx(1 - (1 - share) ** 2, abs=1e-5)
+
+
 def test_kept_voxels_are_the_target_and_all_others_another_modality_bit_for_bit():
     objective = make("cross_modal_reconstruction", hidden_share=0.5, block=(4, 5, 6))
     pairs = set()
