@@ -9,7 +9,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QComboBox, QLabel, QLineEdit, QPushButton
 
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.viewer.align.fit_view import CHECKERBOARD, ROLE, checkered
+from napari_mmssl.viewer.align.fit_view import CHECKERBOARD, COLOURS, ROLE, checkered, fit_layers
 from napari_mmssl.viewer.align.widget import AlignWidget
 from napari_mmssl.viewer.cases.widget import CasesWidget
 from napari_mmssl.viewer.layers.case_view import CaseView
@@ -20,6 +20,7 @@ from napari_mmssl.viewer.writers import PREDICTION_ROLE
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import read_label_map, write_volume
 from napari_mmssl.volumes.volume import LabelMap, Volume
+from napari_mmssl.workflows.align_preview import Fit
 
 FINE = Geometry((16, 20, 20), np.array([[0, 0, -2.0, 19], [0, -2.0, 0, 19], [2.0, 0, 0, -15], [0, 0, 0, 1]]))
 COARSE = Geometry((8, 20, 20), np.array([[0, 0, -2.0, 19], [0, -2.0, 0, 19], [4.0, 0, 0, -14], [0, 0, 0, 1]]))
@@ -179,6 +180,21 @@ def test_a_checkerboard_takes_cubes_of_both_in_turn():
     assert (np.sign(middle[0, 2]) == (1, -1)).all()
     assert (np.sign(middle[2, 0]) == (1, -1)).all()
     assert (np.sign(middle[2, 2]) == (-1, 1)).all()
+
+
+def test_in_two_colours_the_body_is_as_bright_in_one_as_in_the_other(rng):
+    body = ball(FINE) * rng.uniform(0.8, 1.2, FINE.shape)
+    spotted = 50 * body
+    spotted[8, 8:11, 8:11] = 2000
+    fixed, moving = Volume(100 * body, FINE), Volume(spotted, FINE)
+
+    layers = fit_layers(Fit("anna", "t1ce", "t1", fixed, before=moving, after=moving, words="."), COLOURS)
+
+    windows = [state["contrast_limits"] for _, state, _ in layers]
+    assert windows[:2] == windows[2:]
+    for (low, high), volume in zip(windows, (fixed, moving), strict=False):
+        middle = np.median(volume.array[body > 0])
+        assert (middle - low) / (high - low) == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_widget_fits_a_narrow_dock(widget):

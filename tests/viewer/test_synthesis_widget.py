@@ -73,9 +73,13 @@ def test_curtain_and_checkerboard_take_each_voxel_from_one_of_the_two(widget, qt
         widget.findChild(QSlider, "edge").setValue(30)
         shown = viewer.layers["real and SYNTHETIC t2"].data
         from_real, made = shown == widget.compared.real, shown == widget.compared.synthetic
-        assert (from_real | made).all()
+        empty = (widget.compared.real == 0) & (widget.compared.synthetic == 0)
+        assert (from_real | made)[~empty].all()
         assert from_real.any()
         assert (made & ~from_real).any()
+        # 0 is the mean of the body: what is outside would be grey.
+        assert empty.any()
+        assert (shown[empty] <= np.percentile(shown[~empty], 2)).all()
 
 
 def test_a_curtain_hangs_where_it_is_told_and_fields_alternate():

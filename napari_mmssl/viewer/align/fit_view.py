@@ -1,5 +1,6 @@
 """A modality before and after it was aligned, in two cells side by side, over what it was laid on."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +30,13 @@ def fit_layers(fit: "Fit", how: str) -> list[LayerTuple]:
         return [
             _layer(fit, checkered(fit.fixed, moving), f"{fit.modality}, {when}", when) for when, moving in _moments(fit)
         ]
+    windows = {_FIXED: _even_window(fit.fixed.array), _MOVING: _even_window(fit.before.array)}
     layers = []
     for when, moving in _moments(fit):
         # Shown in the cell, and short: a letter of the orientation stands beside it.
         named = f"{fit.modality}, {when}"
-        layers.append(_layer(fit, fit.fixed, named, f"{when} reference", _FIXED))
-        data, state, kind = _layer(fit, moving, f"{fit.modality}, {when} ({_MOVING})", when, _MOVING)
+        layers.append(_tinted(fit, fit.fixed, named, f"{when} reference", _FIXED, windows))
+        data, state, kind = _tinted(fit, moving, f"{fit.modality}, {when} ({_MOVING})", when, _MOVING, windows)
         layers.append((data, state | {"blending": "additive"}, kind))
     return layers
 
@@ -86,10 +88,28 @@ def _moments(fit: "Fit") -> tuple[tuple[str, Volume], tuple[str, Volume]]:
     return ("before", fit.before), ("after", fit.after)
 
 
-def _layer(fit: "Fit", volume: Volume, name: str, role: str, colormap: str = "gray") -> LayerTuple:
+def _layer(fit: "Fit", volume: Volume, name: str, role: str) -> LayerTuple:
     data, state, kind = image_layer(volume, name, case=fit.case, role=f"{ROLE}{role}")
     # The undermost hides the canvas, which is white in the light theme: colours add up on black alone.
-    return data, state | {"colormap": colormap, "blending": "opaque"}, kind
+    return data, state | {"colormap": "gray", "blending": "opaque"}, kind
+
+
+def _tinted(
+    fit: "Fit", volume: Volume, name: str, role: str, colour: str, windows: Mapping[str, tuple[float, float]]
+) -> LayerTuple:
+    data, state, kind = _layer(fit, volume, name, role)
+    return data, state | {"colormap": colour, "contrast_limits": windows[colour]}, kind
+
+
+def _even_window(array: np.ndarray) -> tuple[float, float]:
+    """Return the window that shows the middle of the body half as bright as can be.
+
+    Percentiles make a modality with a few very bright voxels darker than the other everywhere, and two that fit would
+    be of one colour instead of grey.
+    """
+    low, high = contrast_limits(array)
+    body = array[array > low]
+    return (low, 2 * float(np.median(body)) - low) if body.size else (low, high)
 
 
 def _from_0_to_1(volume: Volume) -> np.ndarray:

@@ -122,6 +122,11 @@ def contrast_limits(array: np.ndarray) -> tuple[float, float]:
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
 
 
+def darkened(array: np.ndarray, dark: float) -> np.ndarray:
+    """Return z-scores with what is empty, 0 as the mean of the body is, as dark as ``dark``: as a scan looks."""
+    return np.where(array == 0, np.float32(dark), array)
+
+
 def _triple(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     first, second, third = (float(value) for value in values)
     return first, second, third

@@ -17,7 +17,7 @@ from napari_mmssl.ops.tiles import Grid, join_tiles, split_tiles
 from napari_mmssl.pictures import Picture, PictureItem
 from napari_mmssl.tasks.conventions import colour
 from napari_mmssl.viewer.layers.layer_data import LayerTuple, image_layer, labels_layer
-from napari_mmssl.viewer.layers.placing import contrast_limits
+from napari_mmssl.viewer.layers.placing import contrast_limits, darkened
 from napari_mmssl.volumes.geometry import Affine, Geometry
 from napari_mmssl.volumes.volume import LabelClass, LabelMap, Volume
 
@@ -122,8 +122,8 @@ class PuzzleView:
         return np.asarray(join_tiles(self._shuffled_cells[arrangement], self.grid, shape))
 
     def darkened(self, array: np.ndarray) -> np.ndarray:
-        """Return ``array`` with what is empty as dark as the darkest tissue: 0 is the mean of the body."""
-        return np.where(array == 0, np.float32(self._dark), array)
+        """Return ``array`` with what is empty as dark as the darkest tissue."""
+        return darkened(array, self._dark)
 
     def tile_at(self, role: str, world_sar: Sequence[float], n_solved: int) -> str | None:
         """Return what lies at a world position ``(S, A, R)`` of one of the images, in words; ``None`` outside.

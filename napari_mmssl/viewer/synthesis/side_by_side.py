@@ -3,7 +3,7 @@
 import numpy as np
 
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, image_layer
-from napari_mmssl.viewer.layers.placing import contrast_limits
+from napari_mmssl.viewer.layers.placing import contrast_limits, darkened
 from napari_mmssl.volumes.volume import Volume
 from napari_mmssl.workflows.synthesize import Comparison
 
@@ -29,11 +29,10 @@ def checkerboard(real: np.ndarray, synthetic: np.ndarray, cell: int) -> np.ndarr
 
 def beside_layers(compared: Comparison, case: str, modality: str) -> list[LayerTuple]:
     """Return four layers: real, synthetic, their difference, and how alike they are round each voxel."""
-    limits = contrast_limits(compared.real)
     highest = max(float(np.percentile(compared.error, 99.5)), 1e-3)
     return [
-        _layer(compared, compared.real, f"real {modality}", case, limits, "gray", synthetic=False),
-        _layer(compared, compared.synthetic, f"{MARK} {modality}", case, limits, "gray", synthetic=True),
+        _scan_layer(compared, compared.real, f"real {modality}", case, synthetic=False),
+        _scan_layer(compared, compared.synthetic, f"{MARK} {modality}", case, synthetic=True),
         _layer(compared, compared.error, f"{MARK} error", case, (0.0, highest), "inferno", synthetic=True),
         _layer(compared, compared.similarity, f"{MARK} SSIM", case, (0.0, 1.0), "viridis", synthetic=True),
     ]
@@ -42,7 +41,12 @@ def beside_layers(compared: Comparison, case: str, modality: str) -> list[LayerT
 def mixed_layer(compared: Comparison, array: np.ndarray, case: str, modality: str) -> LayerTuple:
     """Return one layer that shows parts of both volumes."""
     name = f"real and {MARK} {modality}"
-    return _layer(compared, array, name, case, contrast_limits(compared.real), "gray", synthetic=True)
+    return _scan_layer(compared, array, name, case, synthetic=True)
+
+
+def as_seen(compared: Comparison, array: np.ndarray) -> np.ndarray:
+    """Return ``array``, of intensities of ``compared``, with what is outside the body as dark as in a scan."""
+    return darkened(array, contrast_limits(compared.real)[0])
 
 
 def keep_mark(layer: object, name: str) -> None:
@@ -53,6 +57,11 @@ def keep_mark(layer: object, name: str) -> None:
             layer.name = f"{MARK} {layer.name}" if layer.name else name  # type: ignore[attr-defined]
 
     layer.events.name.connect(check)  # type: ignore[attr-defined]
+
+
+def _scan_layer(compared: Comparison, array: np.ndarray, name: str, case: str, *, synthetic: bool) -> LayerTuple:
+    limits = contrast_limits(compared.real)
+    return _layer(compared, as_seen(compared, array), name, case, limits, "gray", synthetic=synthetic)
 
 
 def _layer(

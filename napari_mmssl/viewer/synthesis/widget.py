@@ -25,6 +25,7 @@ from napari_mmssl.viewer.synthesis.side_by_side import (
     CURTAIN,
     MARK,
     ROLE,
+    as_seen,
     beside_layers,
     checkerboard,
     curtain,
@@ -225,9 +226,11 @@ class SynthesisWidget(Panel):
         return checkerboard(self.compared.real, self.compared.synthetic, cell)
 
     def _mix(self) -> None:
+        if self.compared is None:
+            return
         for layer, origin in self._stage.view.ours():
             if (origin.role or "").startswith(f"{ROLE}real and"):
-                layer.data = self._mixed()
+                layer.data = as_seen(self.compared, self._mixed())
 
     def _show_regions(self, regions: Mapping[str, Mapping[str, float]]) -> None:
         self._regions.forget_rows()
