@@ -1,5 +1,6 @@
 """The comparison arm of the puzzle: say which of a fixed set of permutations shuffled the tiles."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.objectives.puzzle_tiles import Puzzles, TileSettings, cut_puzzles, tile_accuracy
+from napari_mmssl.objectives.puzzle_tiles import Puzzles, TileSettings, cut_puzzles, exhausted, tile_accuracy
 from napari_mmssl.ops.permutations import Permutation, as_matrix, most_permutations, spread_permutations
 from napari_mmssl.ops.puzzle_pictures import picture_puzzle
 from napari_mmssl.pictures import PictureItem
@@ -103,6 +104,10 @@ class PermutationClassification(Objective[PermutationClassificationSettings]):
             "fixed_set_tile_accuracy": tile_accuracy(self.permutations[answer.cpu().numpy()], puzzles),
         }
         return Losses({"classification": functional.cross_entropy(scores.float(), truth)}, metrics)
+
+    def warning(self, first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
+        """Return a sentence once the puzzles teach little more."""
+        return exhausted("permutation_classification", now.get("fixed_set_tile_accuracy", 0.0))
 
     def picture(self, batch: PatchBatch, views: Views, features: Features) -> tuple[list[PictureItem], dict[str, Any]]:
         """Return the first sample's puzzle as source, mixed, shuffled and as the likeliest permutation restores it."""

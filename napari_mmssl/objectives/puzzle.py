@@ -1,5 +1,6 @@
 """Multimodal jigsaw puzzles, solved with the Sinkhorn operator."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from napari_mmssl.networks.encoders import Encoder
 from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
-from napari_mmssl.objectives.puzzle_tiles import Puzzles, TileSettings, cut_puzzles, tile_accuracy
+from napari_mmssl.objectives.puzzle_tiles import Puzzles, TileSettings, cut_puzzles, exhausted, tile_accuracy
 from napari_mmssl.ops.permutations import as_matrix, kendall_tau
 from napari_mmssl.ops.puzzle_pictures import picture_puzzle
 from napari_mmssl.ops.puzzles import PuzzleDraw
@@ -105,6 +106,10 @@ class Puzzle(Objective[PuzzleSettings]):
         }
         metrics = _puzzle_metrics(scores, puzzles) | {"doubly_stochastic_error": doubly_stochastic_error(soft.detach())}
         return Losses({name: term for name, term in terms.items() if getattr(self.settings, f"{name}_weight")}, metrics)
+
+    def warning(self, first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
+        """Return a sentence once the puzzles teach little more."""
+        return exhausted("puzzle", now.get("tile_accuracy", 0.0))
 
     def _with_noise(self, scores: Tensor, batch: PatchBatch) -> Tensor:
         if not self.training or self.settings.gumbel_noise == 0:

@@ -18,6 +18,8 @@ from napari_mmssl.sampling.batch import PatchBatch
 
 #: Tiles with less body than this are interchangeable and are not scored.
 FOREGROUND_SHARE = 0.05
+#: Share of tiles in place from which on there is little left to learn.
+_ALL_BUT_SOLVED = 0.9
 
 
 class TileSettings(Settings):
@@ -109,6 +111,16 @@ def tile_accuracy(answered: Permutation, puzzles: Puzzles) -> float:
     """Return the share of tiles that were put in their true place ``(B, N)``, of those whose place shows body."""
     counts = np.take_along_axis(puzzles.counted.cpu().numpy(), puzzles.perm, axis=1)  # by shuffled tile
     return float(((answered == puzzles.perm) & counts).sum() / max(1, counts.sum()))
+
+
+def exhausted(objective: str, accuracy: float) -> str | None:
+    """Return a sentence if the puzzles of unseen people are so well solved that they hardly teach any more."""
+    if accuracy < _ALL_BUT_SOLVED:
+        return None
+    return (
+        f"the puzzles of '{objective}' are all but solved on unseen subjects ({accuracy:.0%} of the tiles in place) "
+        "and teach little more; harder ones have placement=random, a finer grid or a wider jitter"
+    )
 
 
 def _body_share(foreground: Tensor, settings: TileSettings, draw: PuzzleDraw) -> Tensor:

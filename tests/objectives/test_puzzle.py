@@ -4,6 +4,7 @@ import torch
 from patch_batches import VOCABULARY, make_batch
 
 from napari_mmssl.networks.encoders import build_encoder
+from napari_mmssl.objectives import objectives
 from napari_mmssl.objectives.puzzle import Puzzle, PuzzleSettings
 from napari_mmssl.ops.permutations import as_matrix
 
@@ -74,6 +75,27 @@ def test_tile_accuracy_counts_places_with_body_only():
 
     assert result.metrics["tile_accuracy"] == 1
     assert result.metrics["kendall_tau"] < 1
+
+
+def test_puzzles_that_are_all_but_solved_are_told_of():
+    classification = objectives.get("permutation_classification")
+    arm = classification(
+        classification.settings_class(grid=(2, 2, 2)),
+        build_encoder("residual_unet", "tiny", 1),
+        VOCABULARY,
+        (18, 20, 22),
+    )
+    for objective, name, metric in (
+        (make(), "puzzle", "tile_accuracy"),
+        (arm, "permutation_classification", "fixed_set_tile_accuracy"),
+    ):
+        batch = make_batch()
+        views = objective.views(batch)
+        features = {name: [torch.randn(len(view), 64, 1, 1, 1)] for name, view in views.inputs.items()}
+        before = objective.losses(batch, views, features).metrics
+        assert objective.warning(before, before) is None
+        assert objective.warning(before, before | {metric: 0.89}) is None
+        assert f"puzzles of '{name}' are all but solved" in objective.warning(before, before | {metric: 0.95})
 
 
 def test_the_answer_does_not_depend_on_the_order_in_which_tiles_are_given():
