@@ -94,7 +94,7 @@ def in_processes(args: argparse.Namespace, out: Path) -> int | None:
     if not wants_ranks(args.devices, args.nodes):
         return None
     words = args.words if args.out else [*args.words, "--out", str(out)]
-    return wait_for_ranks(words, args.devices)
+    return wait_for_ranks(words, args.devices, out)
 
 
 def default_out(name: str, cohort: Path) -> Path:

@@ -125,6 +125,12 @@ def find_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
     return Ranks(int(environment["SLURM_PROCID"]), world, int(environment.get("SLURM_LOCALID", 0)))
 
 
+def tells_of_a_lost_rank(error: BaseException) -> bool:
+    """Whether ``error`` says that another process of the training cannot be reached any more."""
+    # gloo has no error of its own, only its name in the text.
+    return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo/" in str(error))
+
+
 @contextmanager
 def joined_ranks(ranks: Ranks) -> Iterator[Ranks]:
     """Connect the ranks while the block runs: gloo between CPUs, NCCL between GPUs."""
@@ -141,5 +147,8 @@ def joined_ranks(ranks: Ranks) -> Iterator[Ranks]:
     distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world, timeout=_PATIENCE)
     try:
         yield ranks
+        # None ends before the first has written all: srun and torchrun end the others when one does, with an exit code
+        # of 130 after a signal, and a large checkpoint takes longer than the half minute that they leave it.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()

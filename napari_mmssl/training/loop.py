@@ -15,12 +15,12 @@ from napari_mmssl.errors import ConfigError, MmsslError, RunFailed, WriteError
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
 from napari_mmssl.training.compiling import compile_encoders
-from napari_mmssl.training.distributed import Ranks
+from napari_mmssl.training.distributed import Ranks, tells_of_a_lost_rank
 from napari_mmssl.training.feed import feed
 from napari_mmssl.training.gradient_step import GradientStep
 from napari_mmssl.training.memory import advice, is_out_of_memory, parted_text, release
 from napari_mmssl.training.recompute import recompute_encoders
-from napari_mmssl.training.run_folder import Order, Request, RunFolder, State
+from napari_mmssl.training.run_folder import LOST_RANK, Order, Request, RunFolder, State
 from napari_mmssl.training.settings import RunSettings
 from napari_mmssl.training.tracking import Tracking
 from napari_mmssl.training.trainee import Trainee
@@ -87,6 +87,8 @@ class Loop:
             if is_out_of_memory(error):
                 raise self._failed(advice(self.settings, self.device)) from error
             logger.error("%s", traceback.format_exc())
+            if tells_of_a_lost_rank(error):
+                raise self._failed(LOST_RANK) from error
             raise self._failed(f"{type(error).__name__}: {error} (details in {self.run.path / 'log.txt'})") from error
 
     def _train(self, resume: bool) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,12 @@ KEPT_PICTURES = 20
 #: A file that another machine replaces on an NFS share while it is read is stale for a moment, and new at the next try.
 _READINGS = 3
 
+#: Why a training failed of whose processes another one is gone.
+LOST_RANK = (
+    "another process of this training ended, or cannot be reached any more; what it said stands where it was started "
+    "(the output of the job); mmssl runs resume goes on from the last checkpoint"
+)
+
 State = Literal["starting", "running", "paused", "done", "stopped", "cancelled", "failed"]
 Order = Literal["pause", "stop", "cancel"]
 #: States in which a process is, or should be, at work.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_mmssl.errors import ConfigError
+from napari_mmssl.training.run_folder import LOST_RANK, RunFolder
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ def wants_ranks(devices: int | None, nodes: int) -> bool:
     return wanted > 1
 
 
-def wait_for_ranks(words: Sequence[str], count: int) -> int:
+def wait_for_ranks(words: Sequence[str], count: int, out: Path) -> int:
     """Run ``mmssl`` with ``words`` in ``count`` processes of one training on this machine; return the exit code.
+
+    ``out`` is the run folder that ``words`` name.
 
     Ctrl-C reaches all of them, and they stop and keep. If one fails the others are ended, since they would wait for it.
     """
@@ -109,11 +112,16 @@ def wait_for_ranks(words: Sequence[str], count: int) -> int:
             for rank in range(count)
         ]
         code = _first_failure(ranks)
-        if code not in (0, 130) and ranks[0].returncode in (0, -15):
+        if code not in (0, 130) and (ranks[0].returncode in (0, -9, -15) or _lost_another(out)):
             said.seek(0)
             lines = said.read().decode(errors="replace").strip().splitlines()
             sys.stderr.write(f"{lines[-1] if lines else 'a process of the training ended'}\n")
     return code
+
+
+def _lost_another(out: Path) -> bool:
+    """Whether the first process failed for want of another, whose words tell why."""
+    return RunFolder.is_run(out) and RunFolder(out).status().get("reason") == LOST_RANK
 
 
 def _first_failure(ranks: Sequence["subprocess.Popen[bytes]"]) -> int:

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
+from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.distributed import find_ranks
 from napari_mmssl.training.run_folder import RunFolder
 
@@ -133,13 +136,76 @@ def test_numbers_of_processes_that_cannot_be_are_refused(cohort, tmp_path, capsy
     assert told in capsys.readouterr().err
 
 
-def test_torchrun_and_slurm_are_recognised():
-    torchrun = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a"}
-    slurm = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1", "MASTER_ADDR": "a"}
-    assert [(one.rank, one.world, one.local_rank) for one in map(find_ranks, (torchrun, slurm, {}))] == [
-        (3, 8, 1),
-        (5, 8, 1),
-        (0, 1, 0),
-    ]
-    # The batch script itself, before srun.
-    assert find_ranks({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}).world == 1
+#: What SLURM 22.05 set, as scripts/try_slurm.sh met it: in a job script, in task 5 of 8 on the second of two machines,
+#: and in a shell that srun --pty gave.
+_JOB_SCRIPT = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NTASKS": "8", "SLURM_JOB_NODELIST": "node[1-2]"}
+_TASK = _JOB_SCRIPT | {"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8", "SLURM_NODEID": "1"}
+_SHELL = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
+_TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a"}
+
+
+@pytest.mark.parametrize(
+    ("started", "found"),
+    [
+        (_TORCHRUN, (3, 8, 1)),
+        (_TASK | {"MASTER_ADDR": "node1"}, (5, 8, 1)),
+        (_TASK | _TORCHRUN, (3, 8, 1)),
+        (_JOB_SCRIPT, (0, 1, 0)),
+        (_SHELL, (0, 1, 0)),
+        ({}, (0, 1, 0)),
+    ],
+    ids=["torchrun", "srun", "torchrun under srun", "job script", "shell in a job", "none"],
+)
+def test_who_started_it_is_recognised(started, found):
+    ranks = find_ranks(started)
+    assert (ranks.rank, ranks.world, ranks.local_rank) == found
+
+
+def test_slurm_without_a_place_to_meet_is_told_what_to_add():
+    with pytest.raises(ConfigError, match=r"MASTER_ADDR=.*scontrol show hostnames"):
+        find_ranks(_TASK)
+
+
+def test_none_ends_before_the_first_has_written_all(tmp_path):
+    # srun ends all that is left of a job when one process ends with the code of an interruption.
+    words = """
+import sys, time
+from pathlib import Path
+from napari_mmssl.training.distributed import find_ranks, joined_ranks
+with joined_ranks(find_ranks()) as ranks:
+    if ranks.is_first:
+        time.sleep(1)
+        Path(sys.argv[1]).touch()
+sys.exit(0 if Path(sys.argv[1]).exists() else 3)
+"""
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MMSSL_MEETING_PLACE": str(tmp_path / "ranks")}
+    command = [sys.executable, "-c", words, str(tmp_path / "written")]
+    ranks = [subprocess.Popen(command, env=os.environ | shared | {"RANK": rank}) for rank in ("0", "1")]
+    assert [rank.wait(60) for rank in ranks] == [0, 0]
+
+
+def test_a_process_that_is_killed_ends_the_others_in_a_sentence_and_the_run_goes_on(cohort, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    flags = ["--recipe", "mae", "--patch", "16", "--steps", "40", "--checkpoint-every", "1", "--batch-size", "4"]
+    path = tmp_path / "run"
+    command = [sys.executable, "-m", "napari_mmssl", "pretrain", str(cohort), *flags, "--devices", "2", "--out"]
+    with subprocess.Popen([*command, str(path)], stderr=subprocess.PIPE, text=True) as launcher:
+        while not list(path.glob("checkpoints/last.safetensors")):
+            assert launcher.poll() is None, launcher.stderr.read()
+            time.sleep(0.05)
+        (second,) = (one for one in psutil.Process(launcher.pid).children() if one.environ().get("RANK") == "1")
+        second.kill()
+        said = launcher.stderr.read()
+
+    assert launcher.returncode == 1
+    assert "another process of this training ended" in said
+    assert "Traceback" not in said
+    run = RunFolder(path)
+    assert run.status()["state"] == "failed"
+    assert "another process" in run.status()["reason"]
+
+    assert main(["runs", "resume", str(path)]) == 0
+
+    assert [event["step"] for event in run.events()[0] if event["kind"] == "step"] == list(range(1, 41))
