@@ -17,6 +17,7 @@ _SETTINGS = {
     "pretrain_cohort": "pretrain_cohort",
     "recipes": "arms",
     "label_fractions": "label_fractions",
+    "first_seed": "first_draw",
     "seeds": "draws",
     "task": "task",
     "regions": "regions",
@@ -50,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", choices=("tiny", "small", "paper"), help="size of the encoder")
     parser.add_argument("--label-fractions", type=_fractions, metavar="X,Y", help="shares of the labelled people")
     parser.add_argument("--seeds", type=int, metavar="N", help="draws; each has its own split, labelled people, seeds")
+    parser.add_argument(
+        "--first-seed", type=int, metavar="N", help="first draw (default: 0); so that later draws can be told alone"
+    )
     parser.add_argument("--task", metavar="NAME", help="what is fine-tuned for (see mmssl list; default: segmentation)")
     parser.add_argument("--regions", metavar="NAME", help="label coding of a segmentation, as in mmssl finetune")
     parser.add_argument("--target", metavar="COLUMN", help="class to tell, as in mmssl finetune")

@@ -202,6 +202,9 @@ def test_a_study_that_is_not_done_yet_is_tabulated_without_training(study, monke
     assert main(["compare", str(study / "cohort"), "--out", str(study / "out3"), *more]) == 0
     assert "of 2" in capsys.readouterr().out  # two of three draws are measured
     assert not (study / "out3/runs").exists()
+    assert main(["compare", str(study / "cohort"), "--out", str(study / "out5"), *more, "--first-seed", "1"]) == 0
+    alone = json.loads((study / "out5/summary.json").read_text())
+    assert {draw for row in alone["tables"]["dice"] for draw in row["draws"]} == {"1"}
     nothing = [*SMALL, "--pretrain-steps", "77", "--report-only"]
     assert main(["compare", str(study / "cohort"), "--out", str(study / "out4"), *nothing]) == 2
     assert "no cell" in capsys.readouterr().err

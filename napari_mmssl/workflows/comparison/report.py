@@ -6,7 +6,7 @@ from html import escape
 
 from napari_mmssl import __version__
 from napari_mmssl.workflows.comparison.charts import differences, learning_curves
-from napari_mmssl.workflows.comparison.settings import COHORTS
+from napari_mmssl.workflows.comparison.settings import FREE
 from napari_mmssl.workflows.comparison.tables import Comparison
 from napari_mmssl.workflows.comparison.wording import people_of, tables_of
 
@@ -28,8 +28,6 @@ not evidence that there is none."""
 _ONE_PRETRAINING = """Each recipe was pretrained once, on other people, and that network served every draw: the
 intervals do not know how another pretraining would have come out."""
 _END = f"napari-mmssl {__version__}. Every number of every person is in table.csv."
-#: What makes no other study of it: the command names these on their own.
-_NAMED = {"kind", *COHORTS, "arms", "label_fractions", "draws", "device"}
 
 
 def command_of(result: Comparison) -> str:
@@ -37,10 +35,12 @@ def command_of(result: Comparison) -> str:
     settings = result.settings
     words = ["mmssl", "compare", settings.cohort.name, "--recipes", ",".join(settings.arms)]
     words += ["--label-fractions", ",".join(f"{fraction:g}" for fraction in settings.label_fractions)]
+    if settings.first_draw:
+        words += ["--first-seed", str(settings.first_draw)]
     words += ["--seeds", str(settings.draws)]
     if settings.pretrain_cohort is not None:
         words += ["--pretrain-cohort", settings.pretrain_cohort.name]
-    chosen = settings.model_dump(mode="json", exclude=_NAMED, exclude_defaults=True)
+    chosen = settings.model_dump(mode="json", exclude=set(FREE), exclude_defaults=True)
     for name, value in chosen.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for part, one in parts:

@@ -27,6 +27,8 @@ FROM_SCRATCH = ("scratch", "scratch_no_dropout")
 
 #: Settings that are folders on this machine: what lies in them is part of a study, where they lie is not.
 COHORTS = ("cohort", "pretrain_cohort")
+#: Settings that make no other study of it: cells that differ in nothing else stand in one table.
+FREE = frozenset({"kind", *COHORTS, "arms", "label_fractions", "first_draw", "draws", "device"})
 
 
 class CompareSettings(Settings):
@@ -48,6 +50,9 @@ class CompareSettings(Settings):
     label_fractions: tuple[float, ...] = Field((0.1, 1.0), title="Label fractions", description="Shares of subjects")
     draws: int = Field(
         5, ge=1, title="Draws", description="Repetitions; each has its own split, labelled people and seeds"
+    )
+    first_draw: int = Field(
+        0, ge=0, title="First draw", description="Those before it are left out: draws that came later are told alone"
     )
     encoder: EncoderSettings = EncoderSettings()
     task: str = Field("segmentation", title="Task", description="What is fine-tuned for, as in mmssl finetune")
@@ -112,7 +117,7 @@ def compare_settings(values: Mapping[str, Any], assignments: Iterable[str] = ())
 
 def cell_keys(settings: CompareSettings) -> Iterator[CellKey]:
     """Yield all cells, whole draws first: a study cut short still has paired arms."""
-    for draw in range(settings.draws):
+    for draw in range(settings.first_draw, settings.first_draw + settings.draws):
         for fraction in settings.label_fractions:
             for arm in settings.arms:
                 yield CellKey(arm, fraction, draw)
@@ -132,8 +137,7 @@ def study_table(
     pretrain_cohort
         The same of the other people who are pretrained on, if there are any.
     """
-    free = {"kind", *COHORTS, "arms", "label_fractions", "draws", "device"}
-    table = settings.model_dump(mode="json", exclude=free)
+    table = settings.model_dump(mode="json", exclude=set(FREE))
     # Came after the first studies, whose keys must stay: only what is not the default is named.
     for name in ("task", "target", "finetune_augmentation"):
         if table[name] == CompareSettings.model_fields[name].default:
