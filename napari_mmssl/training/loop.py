@@ -89,6 +89,8 @@ class Loop:
             logger.error("%s", traceback.format_exc())
             if tells_of_a_lost_rank(error):
                 raise self._failed(LOST_RANK) from error
+            if isinstance(error, OSError) and error.filename:  # a disk that is gone; writing tells of itself
+                raise self._failed(f"cannot reach '{error.filename}': {error.strerror}") from error
             raise self._failed(f"{type(error).__name__}: {error} (details in {self.run.path / 'log.txt'})") from error
 
     def _train(self, resume: bool) -> Iterator[dict[str, Any]]:
@@ -249,8 +251,8 @@ class Loop:
         try:
             self.run.set_status("failed", reason=reason, eta_s=None)
             self._emit("ended", state="failed", reason=reason)
-        except WriteError as error:
-            # On a full disk the folder cannot say why; the sentence still reaches whoever started the run.
+        except (WriteError, OSError) as error:
+            # A full disk, or one that is gone, cannot say why; the sentence still reaches whoever started the run.
             logger.error("%s", error)
         self._track(last=True)
         return RunFailed(reason)

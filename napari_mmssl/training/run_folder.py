@@ -230,14 +230,18 @@ class RunFolder:
         except ImportError:
             yield
             return
-        # lockf, not flock: loader processes that outlive a killed training must not go on holding.
-        with (self.path / ".lock").open("a") as file:
+        file = (self.path / ".lock").open("a")
+        try:
             try:
+                # lockf, not flock: loader processes that outlive a killed training must not go on holding.
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EAGAIN):
                     raise RunError(f"another process is at work in '{self.path}'; see mmssl runs show") from error
             yield
+        finally:
+            with suppress(OSError):  # closing fails on a share that is gone, and so does all else
+                file.close()
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Append an event; ``fields`` must be JSON values (NaN is written as null by the caller)."""

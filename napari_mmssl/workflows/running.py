@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,14 +68,16 @@ def _logged(run: RunFolder, *, resume: bool) -> Iterator[RunFolder]:
     try:
         yield run
     except MmsslError:
-        log.close()
-        # A folder that was moved away has no status any more, and no part in what is told.
-        if not resume and RunFolder.is_run(run.path) and run.status()["state"] == "starting":
-            shutil.rmtree(run.path)
+        with suppress(OSError):  # a share that is gone has neither log nor status, and no part in what is told
+            log.close()
+            # Nor has a folder that was moved away.
+            if not resume and RunFolder.is_run(run.path) and run.status()["state"] == "starting":
+                shutil.rmtree(run.path)
         raise
     finally:
         logging.getLogger("napari_mmssl").removeHandler(log)
-        log.close()
+        with suppress(OSError):
+            log.close()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A run folder on a disk that several machines share, or that is moved about."""
 
 import errno
-import json
+import io
 import os
 import threading
 import time
@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from napari_mmssl.atomic import write_json
 from napari_mmssl.cli.main import main
 from napari_mmssl.errors import RunError, RunFailed
 from napari_mmssl.training.run_folder import RunFolder
@@ -29,8 +30,15 @@ def settings(cohort):
 
 def say(run, **status):
     """Change the status as another machine would see it left."""
-    file = run.path / "status.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | status))
+    write_json(run.path / "status.json", run.status() | status)
+
+
+def pausing(path):
+    def listener(event):
+        if event["kind"] == "step" and event["step"] == 2:
+            RunFolder(path).request("pause")
+
+    return listener
 
 
 def encoder(run):
@@ -40,12 +48,7 @@ def encoder(run):
 @pytest.fixture
 def run(cohort, tmp_path):
     """A run that stands at step 2, and by its status is at work elsewhere; its clock is a year ahead."""
-
-    def listener(event):
-        if event["kind"] == "step" and event["step"] == 2:
-            RunFolder(tmp_path / "run").request("pause")
-
-    run = pretrain(settings(cohort), tmp_path / "run", listener=listener)
+    run = pretrain(settings(cohort), tmp_path / "run", listener=pausing(tmp_path / "run"))
     say(run, state="running", host="elsewhere", updated_s=time.time() + 3e7)
     return run
 
@@ -106,6 +109,57 @@ def test_a_run_whose_folder_is_moved_fails_in_a_sentence_and_goes_on_where_it_li
     assert not here.exists()
     unbroken = encoder(pretrain(settings(cohort), tmp_path / "unbroken"))
     assert all(torch.equal(tensor, unbroken[name]) for name, tensor in encoder(RunFolder(there)).items())
+
+
+def lose(path, monkeypatch):
+    """Let everything below ``path`` be as on a share whose server is gone: an sshfs mount without its connection."""
+
+    def lost(real):
+        def call(name, *args, **kwargs):
+            if str(name).startswith(str(path)):
+                raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), str(name))
+            return real(name, *args, **kwargs)
+
+        return call
+
+    for module, names in ((os, ("stat", "scandir", "mkdir", "replace", "unlink")), (io, ("open",))):
+        for name in names:
+            monkeypatch.setattr(module, name, lost(getattr(module, name)))
+
+
+def test_a_share_that_is_lost_ends_the_run_in_a_sentence_and_it_goes_on_when_it_is_back(cohort, tmp_path):
+    path = tmp_path / "share" / "run"
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def listener(event):
+            if event["kind"] == "checkpoint" and event["step"] == 2:
+                lose(path.parent, patch)
+
+        with pytest.raises(RunFailed, match="Transport endpoint is not connected"):
+            pretrain(settings(cohort), path, listener=listener)
+    say(RunFolder(path), pid=2**22 + 1)
+
+    resume(path)
+
+    assert RunFolder(path).status()["state"] == "done"
+    unbroken = encoder(pretrain(settings(cohort), tmp_path / "unbroken"))
+    assert all(torch.equal(tensor, unbroken[name]) for name, tensor in encoder(RunFolder(path)).items())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a file that is always full")
+def test_a_log_that_cannot_be_closed_hides_no_sentence(cohort, tmp_path):
+    # What FUSE does on a share that is gone, a full disk does too: closing fails.
+    run = pretrain(settings(cohort), tmp_path / "run", listener=pausing(tmp_path / "run"))
+    (run.path / "log.txt").unlink()
+    (run.path / "log.txt").symlink_to("/dev/full")
+
+    def move(event):
+        if event["kind"] == "step":
+            run.path.rename(tmp_path / "there")
+
+    with pytest.raises(RunFailed, match="cannot"):
+        resume(run.path, listener=move)
 
 
 def test_who_only_looks_writes_nothing(run, tmp_path):
