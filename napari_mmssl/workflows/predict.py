@@ -289,7 +289,12 @@ def _answer(run: RunFolder, done: dict[str, Any]) -> State:
 
 def _chosen(cases: tuple[Case, ...], which: Which, origins: Sequence[dict[str, Any]]) -> tuple[Case, ...]:
     if which == "test":
-        held_out = [origin.get("split", {}).get("test", []) for origin in origins]
+        if not all("split" in origin for origin in origins):
+            raise ConfigError(
+                "weights that were handed on do not say who was held out; leave '--cases test' out, or name cases"
+                " by --case"
+            )
+        held_out = [origin["split"].get("test", []) for origin in origins]
         cases = tuple(case for case in cases if all(case.subject in subjects for subjects in held_out))
     cases = tuple(case for case in cases if case.modalities)
     if not cases:

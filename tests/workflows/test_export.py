@@ -65,6 +65,14 @@ def test_an_exported_file_predicts_as_the_run_does(place, tmp_path, capsys):
     np.testing.assert_array_equal(one, two)
 
 
+def test_who_was_held_out_is_not_asked_of_an_exported_file(place, tmp_path, capsys):
+    file = tmp_path / "tuned.zip"
+    assert main(["export", str(place / "tuned"), "--out", str(file)]) == 0
+    asked = ["predict", str(place / "cohort"), "--weights", str(file), "--cases", "test"]
+    assert main([*asked, "--out", str(tmp_path / "out")]) == 2
+    assert "do not say who was held out" in capsys.readouterr().err
+
+
 def test_the_card_says_data_metrics_pretraining_and_licence(place, tmp_path):
     out = tmp_path / "exported"
     assert main(["export", str(place / "tuned"), "--out", str(out), "--licence", "CC-BY-4.0"]) == 0
