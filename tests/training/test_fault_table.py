@@ -18,6 +18,7 @@ def test_each_row_names_tests_that_are_there(row):
     named = re.findall(r"`((?:tests/\w+/)?test_\w+\.py)?(?:::)?(test_\w+|…\w+)?…?`", row.split("|")[3])
     named = [(file, name) for file, name in named if file or name]
     assert named
+    assert all(name for _, name in named), "a file alone names no test"
     text = ""
     for file, name in named:
         if file:
