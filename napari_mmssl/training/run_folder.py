@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_mmssl.atomic import make_folder, replacing, write_json
+from napari_mmssl.atomic import make_folder, replacing, write_json, write_text
 from napari_mmssl.config import read_toml, write_toml
 from napari_mmssl.errors import RunError, WriteError
 from napari_mmssl.pictures import Picture, write_picture
@@ -32,6 +32,10 @@ LOST_RANK = (
     "another process of this training ended, or cannot be reached any more; what it said stands where it was started "
     "(the output of the job); mmssl runs resume goes on from the last checkpoint"
 )
+
+#: Spaces fill ``status.json`` up to this. A machine that shares the disk may remember the length of the file that this
+#: one replaces, and read no further (sshfs does).
+_STATUS_BYTES = 2048
 
 State = Literal["starting", "running", "paused", "done", "stopped", "cancelled", "failed"]
 Order = Literal["pause", "stop", "cancel"]
@@ -203,7 +207,8 @@ class RunFolder:
             "heartbeat": self._heartbeat,
             "updated_s": time.time(),
         }
-        write_json(self.path / "status.json", previous | here | fields)
+        text = json.dumps(previous | here | fields, indent=2, allow_nan=False)
+        write_text(self.path / "status.json", f"{text:<{_STATUS_BYTES - 1}}\n")
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Replace ``run.toml`` by the resolved settings."""

@@ -88,19 +88,24 @@ def grace_s(run: RunFolder) -> float:
 def is_silent(run: RunFolder) -> bool:
     """Whether ``run``, by its status at work on another machine, is dead as far as can be told from here.
 
-    It is watched for a minute, or its grace time if that is longer: neither heartbeat nor a new event. Times in its
-    files are not asked, since the clocks of two machines differ.
+    It is watched for a minute, or its grace time if that is longer: neither heartbeat nor a new event. One change of
+    either is no sign yet, and watched on from: it may be what this machine had not seen of a disk that is shared, which
+    is seconds late. Times in the files are not asked, since the clocks of two machines differ.
     """
 
     def signs() -> tuple[object, int]:
         return run.status().get("heartbeat"), (run.path / "events.jsonl").stat().st_size
 
-    before = signs()
-    until = time.monotonic() + max(_LEAST_SILENCE_S, grace_s(run))
+    silence_s = max(_LEAST_SILENCE_S, grace_s(run))
+    seen, changes = signs(), [0, 0]
+    until = time.monotonic() + silence_s
     while time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)
-        if signs() != before:
-            return False
+        if (now := signs()) != seen:
+            changes = [count + (one != before) for count, one, before in zip(changes, now, seen, strict=True)]
+            if max(changes) > 1:
+                return False
+            seen, until = now, time.monotonic() + silence_s
     return True
 
 

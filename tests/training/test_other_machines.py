@@ -18,7 +18,7 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import pretrain_settings
 from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.resume import resume
-from napari_mmssl.workflows.runs import follow_run
+from napari_mmssl.workflows.runs import follow_run, is_silent
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -69,6 +69,17 @@ def test_a_run_whose_machine_died_goes_on_here_bit_for_bit(cohort, tmp_path, run
     assert any("on elsewhere gave no sign of life" in text for text in told)
     unbroken = encoder(pretrain(settings(cohort), tmp_path / "unbroken"))
     assert all(torch.equal(tensor, unbroken[name]) for name, tensor in encoder(run).items())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_this_machine_sees_late_of_a_shared_disk_is_no_sign_of_life(run):
+    late = [threading.Timer(0.6, say, (run,), {"heartbeat": 100}), threading.Timer(1.4, run.emit, ("checkpoint",))]
+    for one in late:
+        one.start()
+
+    assert is_silent(run)
+
+    assert not any(one.is_alive() for one in late), "it did not watch for long enough"
 
 
 @pytest.mark.usefixtures("impatient")
@@ -174,6 +185,16 @@ def test_who_only_looks_writes_nothing(run, tmp_path):
     assert follow_run(run, lambda event: None) == "paused"
 
     assert everything() == before
+
+
+def test_the_status_keeps_its_length_for_readers_who_remember_that_of_the_one_before(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    lengths = set()
+    for step in (0, 9, 10, 123456):
+        run.set_status("running", step=step, reason="a sentence" * (step % 7))
+        lengths.add((run.path / "status.json").stat().st_size)
+        assert run.status()["step"] == step
+    assert len(lengths) == 1
 
 
 def test_a_status_that_is_replaced_while_it_is_read_over_nfs_is_read_again(run, monkeypatch):
