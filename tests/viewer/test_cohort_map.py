@@ -118,5 +118,5 @@ def test_nothing_of_a_scan_stays_among_temporary_files(
     widget.map.start() if start == "map" else widget.solve()
 
     assert list(tmp_path.glob("mmssl-map-*" if start == "map" else "mmssl-preview-*"))
-    qtbot.waitUntil(lambda: not widget.map.active and widget._job is None)
+    qtbot.waitUntil(lambda: not widget.map.active and widget._job is None, timeout=20_000)
     assert not [path for path in tmp_path.glob("mmssl-*") if path.is_dir()]
