@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rendered_people import render_people
 from toy_contrasts import write_toy_contrasts
 
 from napari_mmssl.training.run_folder import RunFolder
@@ -28,19 +29,27 @@ def validations(run: RunFolder) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-def test_unpaired_generators_close_the_cycle_and_find_the_other_contrast(cohort, tmp_path):
+@pytest.mark.parametrize("anatomy", ["toy", "rendered"])
+def test_unpaired_generators_close_the_cycle_and_find_the_other_contrast(anatomy, tmp_path, request):
+    data = {"patch": [4, 28, 28]}
+    if anatomy == "toy":
+        cohort = request.getfixturevalue("cohort")
+    else:
+        label_maps = request.getfixturevalue("shared_data") / "labelmaps_synthseg_2mm"
+        cohort, data = render_people(label_maps, tmp_path / "people"), {"patch": [4, 32, 28], "spacing_mm": [6, 6, 6]}
     settings = synthesis_settings(
         flags={
             "cohort": str(cohort),
             "source": "t1",
             "target": "t2",
             "dimensions": "2.5d",
-            "data": {"patch": [4, 28, 28]},
+            "data": data,
             "optimisation": {"steps": 150, "learning_rate": 2e-3},
             "validate_every": 150,
         }
     )
     before, after = validations(train_generators(settings, tmp_path / "run"))
+    print(anatomy, "before:", before, "after:", after)
     assert after["cycle_l1"] < 0.5 * before["cycle_l1"]
     assert after["ssim"] > after["ssim_of_source"] + 0.05
     assert after["psnr_db"] > before["psnr_db"]
