@@ -6,6 +6,7 @@ import platform
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -55,7 +56,7 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
             if died_elsewhere:
                 gone = f"process {before['pid']} on {before['host']} gave no sign of life"
                 run.emit("warning", text=f"{gone} and is taken for dead; this process goes on in its place")
-            run.set_status("starting", reason=None)
+            run.set_status("starting", reason=None, resumed_s=time.time())
         yield from _logged(run, resume=resume)
 
 

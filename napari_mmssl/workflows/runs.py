@@ -78,11 +78,13 @@ def grace_s(run: RunFolder) -> float:
     """Return how long ``run`` may take to answer an order.
 
     The longest of 10 s, three steps, and twice the longest pause between two of its last events, since a validation may
-    take longer than steps do.
+    take longer than steps do. The time between two processes, in which nobody was at work, does not count.
     """
-    times = [event["time_s"] for event in run.events()[0][-_LAST_EVENTS:] if "time_s" in event]
+    status = run.status()
+    since = status.get("resumed_s", 0.0)
+    times = [event["time_s"] for event in run.events()[0][-_LAST_EVENTS:] if event.get("time_s", -1.0) >= since]
     pause = max((after - before for before, after in pairwise(times)), default=0.0)
-    return max(_LEAST_GRACE_S, 3 * float(run.status().get("step_s") or 0.0), 2 * pause)
+    return max(_LEAST_GRACE_S, 3 * float(status.get("step_s") or 0.0), 2 * pause)
 
 
 def is_silent(run: RunFolder) -> bool:

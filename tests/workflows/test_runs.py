@@ -98,6 +98,16 @@ def test_the_grace_time_covers_steps_and_pauses(tmp_path, monkeypatch):
     assert grace_s(run) == pytest.approx(80.0)
 
 
+def test_the_grace_time_leaves_out_the_weekend_before_a_run_was_resumed(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", "paused")
+    monday = run.events()[0][-1]["time_s"] + 2 * 86400
+    run.set_status("running", resumed_s=monday)
+    for later_s in (30, 45):
+        monkeypatch.setattr("napari_mmssl.training.run_folder.time.time", lambda now=monday + later_s: now)
+        run.emit("validation", step=1, metrics={})
+    assert grace_s(run) == pytest.approx(30.0)
+
+
 # -- folders of newer versions, and folders that are being written -----------------------------
 
 
