@@ -12,7 +12,7 @@ export OMP_NUM_THREADS=1 MMSSL_THREADS=1 MMSSL_HOME=$place/home
 
 main() {
     mmssl sample glioma "$place/cohort" --cases 4 --spacing 4
-    settings=(--recipe mae --size tiny --patch 16 --batch-size 2 --steps 80 --checkpoint-every 4 --validate-every 40)
+    settings=(--recipe mae --size tiny --patch 16 --batch-size 2 --steps 240 --checkpoint-every 4 --validate-every 40)
     mmssl pretrain "$place/cohort" "${settings[@]}" --out "$place/undisturbed"
     serve
     mmssl pretrain "$place/cohort" "${settings[@]}" --out "$here/run" &
@@ -42,7 +42,8 @@ main() {
     wait $! || true
     elsewhere &
 
-    reach 45
+    until grep -q '"host": "elsewhere"' "$there/run/status.json"; do sleep 1; done
+    reach 31
     say "the disk is full"
     cat /dev/zero >"$place/disk/full" 2>/dev/null || true
     wait $! || say "ended with exit code $?"
