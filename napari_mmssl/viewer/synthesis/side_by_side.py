@@ -1,5 +1,7 @@
 """A real volume and a synthetic one as layers: side by side, behind a curtain, as a checkerboard."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, image_layer
@@ -44,9 +46,10 @@ def mixed_layer(compared: Comparison, array: np.ndarray, case: str, modality: st
     return _scan_layer(compared, array, name, case, synthetic=True)
 
 
-def as_seen(compared: Comparison, array: np.ndarray) -> np.ndarray:
-    """Return ``array``, of intensities of ``compared``, with what is outside the body as dark as in a scan."""
-    return darkened(array, contrast_limits(compared.real)[0])
+def as_seen(compared: Comparison) -> Comparison:
+    """Return ``compared`` with what is outside the body as dark as in a scan; its numbers stay."""
+    dark = contrast_limits(compared.real)[0]
+    return replace(compared, real=darkened(compared.real, dark), synthetic=darkened(compared.synthetic, dark))
 
 
 def keep_mark(layer: object, name: str) -> None:
@@ -61,7 +64,7 @@ def keep_mark(layer: object, name: str) -> None:
 
 def _scan_layer(compared: Comparison, array: np.ndarray, name: str, case: str, *, synthetic: bool) -> LayerTuple:
     limits = contrast_limits(compared.real)
-    return _layer(compared, as_seen(compared, array), name, case, limits, "gray", synthetic=synthetic)
+    return _layer(compared, array, name, case, limits, "gray", synthetic=synthetic)
 
 
 def _layer(

@@ -100,12 +100,12 @@ class SynthesisWidget(Panel):
 
         def work() -> Comparison:
             try:
-                return compare_volumes(real, synthetic, None if label is None else label.path)
+                return as_seen(compare_volumes(real, synthetic, None if label is None else label.path))
             except MmsslError:
                 if label is None:
                     raise
                 # Numbers by class are lost where the label map lies elsewhere; those of the body are not.
-                return compare_volumes(real, synthetic)
+                return as_seen(compare_volumes(real, synthetic))
 
         def done(compared: Comparison) -> None:
             self.compared, self._of = compared, (case, modality)
@@ -226,11 +226,9 @@ class SynthesisWidget(Panel):
         return checkerboard(self.compared.real, self.compared.synthetic, cell)
 
     def _mix(self) -> None:
-        if self.compared is None:
-            return
         for layer, origin in self._stage.view.ours():
             if (origin.role or "").startswith(f"{ROLE}real and"):
-                layer.data = as_seen(self.compared, self._mixed())
+                layer.data = self._mixed()
 
     def _show_regions(self, regions: Mapping[str, Mapping[str, float]]) -> None:
         self._regions.forget_rows()
