@@ -1,4 +1,4 @@
-"""Chance changes of a patch: where it is cut, how it looks, and which modalities are withheld.
+"""Chance changes of a patch: how it looks, and which modalities are withheld; ``turning`` holds where it is cut.
 
 Probabilities and ranges of the full augmentation are those of nnU-Net (Isensee et al. 2021,
 doi:10.1038/s41592-020-01008-z, supplementary note 4), but for mirroring, which is left to right only: nobody is scanned
@@ -9,11 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import ndimage
-
-Shape = tuple[int, int, int]
-#: Slices so much thicker than their pixels are turned in their plane only, as nnU-Net does.
-_THICK = 3.0
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -39,66 +37,6 @@ class Augmentation:
     drop_modality: float = 0.0
     spatial: bool = False
     appearance: bool = False
-
-
-def draw_turn(rng: np.random.Generator, spacing_mm: tuple[float, float, float]) -> np.ndarray | None:
-    """Return a matrix ``(3, 3)`` from steps in a patch to steps in its volume, in voxels; ``None`` changes nothing.
-
-    Turned about each axis by up to 30 degrees and scaled by 0.7 to 1.4, each with probability 0.2; in millimetres, so
-    that nothing is sheared.
-    """
-    turns, scales = rng.random(2) < 0.2
-    angles, scale = rng.uniform(-np.pi / 6, np.pi / 6, 3), rng.uniform(0.7, 1.4)
-    if not turns and not scales:
-        return None
-    matrix = np.eye(3)
-    if turns:
-        thick = np.array(spacing_mm) > _THICK * min(spacing_mm)
-        for axis, angle in enumerate(angles):
-            if thick.any() and not thick[axis]:
-                continue
-            matrix = matrix @ _rotation(axis, angle)
-    if scales:
-        matrix = matrix * scale
-    to_mm = np.diag(spacing_mm)
-    return np.linalg.inv(to_mm) @ matrix @ to_mm
-
-
-def _rotation(axis: int, angle: float) -> np.ndarray:
-    matrix = np.eye(3)
-    first, second = (other for other in range(3) if other != axis)
-    matrix[[first, second], [first, second]] = np.cos(angle)
-    matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
-    return matrix
-
-
-def cut_turned(array: np.ndarray, index: np.ndarray, patch: Shape, *, linear: bool) -> np.ndarray:
-    """Return a patch whose voxels lie askew in ``array``; zeros beyond it.
-
-    Parameters
-    ----------
-    array
-        Volume ``(D, H, W)``; only the part that the patch touches is read.
-    index
-        From indices of the patch to indices of the volume ``(4, 4)``.
-    patch
-        Voxels along ``(z, y, x)``.
-    linear
-        Interpolate; otherwise the nearest voxel is taken.
-    """
-    ends = np.stack(np.meshgrid(*[(0, edge - 1) for edge in patch], indexing="ij"), axis=-1).reshape(-1, 3)
-    places = ends @ index[:3, :3].T + index[:3, 3]
-    low = np.clip(np.floor(places.min(axis=0)).astype(int) - 1, 0, array.shape)
-    high = np.clip(np.ceil(places.max(axis=0)).astype(int) + 2, 0, array.shape)
-    if (high <= low).any():
-        return np.zeros(patch, array.dtype)
-    part = np.asarray(array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
-    if part.dtype == bool:
-        part = part.view(np.uint8)
-    cut: np.ndarray = ndimage.affine_transform(
-        part, index[:3, :3], index[:3, 3] - low, output_shape=patch, order=1 if linear else 0
-    )
-    return cut.astype(array.dtype)
 
 
 def changed_looks(rng: np.random.Generator, volumes: np.ndarray, body: np.ndarray) -> np.ndarray:
@@ -141,11 +79,13 @@ def _contrast(rng: np.random.Generator, volume: np.ndarray, body: np.ndarray) ->
 
 
 def _coarser(rng: np.random.Generator, volume: np.ndarray, body: np.ndarray) -> np.ndarray:
-    shape = np.array(volume.shape)
-    coarse = np.maximum(1, np.round(shape / rng.uniform(1, 2)))
-    few = ndimage.zoom(volume, coarse / shape, order=0)
-    again: np.ndarray = ndimage.zoom(few, shape / np.array(few.shape), order=1)
-    return again
+    # Not by ndimage.zoom, which takes some outermost voxels for ones beyond the array and leaves them zero.
+    fewer = np.maximum(1, np.round(np.array(volume.shape) / rng.uniform(1, 2))).astype(int)
+    taken = [np.rint(np.linspace(0, edge - 1, few)).astype(int) for edge, few in zip(volume.shape, fewer, strict=True)]
+    coarse = torch.from_numpy(volume[np.ix_(*taken)])
+    again = functional.interpolate(coarse[None, None], size=volume.shape, mode="trilinear", align_corners=True)
+    smooth: np.ndarray = again[0, 0].numpy()
+    return smooth
 
 
 def _gamma(rng: np.random.Generator, volume: np.ndarray, body: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.randomness import counted_rng, counted_seed
-from napari_mmssl.sampling.augmentation import Augmentation, changed_looks, cut_turned, draw_turn
+from napari_mmssl.sampling.augmentation import Augmentation, changed_looks
 from napari_mmssl.sampling.batch import PatchBatch
+from napari_mmssl.sampling.turning import TurnedCut, draw_turn, turned_cut
 from napari_mmssl.tasks.conventions import LabelConvention
 from napari_mmssl.volumes.foreground import bounding_box
 
@@ -78,14 +79,14 @@ class PatchSampler(Dataset[PatchBatch]):
     def _sample(self, step: int, n: int) -> "_Sample":
         case = self.cases[self._case_index(step * self.batch_size + n)]
         rng = counted_rng(self.seed, step, n, purpose=f"patch/{self.purpose}")
-        cut = _Cut(self.patch, self._corner(case, rng), self._turn(case, step, n))
+        cut = _Cut(case.foreground.shape, self.patch, self._corner(case, rng), self._turn(case, step, n))
         volumes, present = self._channels(case, cut)
-        foreground = cut.of(case.foreground)
+        foreground = cut.of([case.foreground])[0]
         if self.augmentation.appearance:
             volumes[present] = changed_looks(self._draws(step, n, "looks"), volumes[present], foreground)
         label = None
         if self.convention is not None and case.label is not None:
-            label = self.convention.to_classes(cut.of(case.label))
+            label = self.convention.to_classes(cut.of([case.label])[0])
         sample = _Sample(
             volumes=volumes,
             present=present,
@@ -132,18 +133,20 @@ class PatchSampler(Dataset[PatchBatch]):
 
     def _channels(self, case: PreparedCase, cut: "_Cut") -> tuple[np.ndarray, np.ndarray]:
         volumes = np.zeros((len(self.vocabulary), *self.patch), dtype=np.float32)
-        present = np.zeros(len(self.vocabulary), dtype=bool)
-        for channel, name in enumerate(self.vocabulary):
-            if name in case.modalities:
-                volumes[channel] = cut.of(case.volumes[case.modalities.index(name)], linear=True)
-                present[channel] = True
+        present = np.isin(self.vocabulary, case.modalities)
+        channels = np.flatnonzero(present)
+        if len(channels):
+            arrays = [case.volumes[case.modalities.index(self.vocabulary[channel])] for channel in channels]
+            for channel, patch in zip(channels, cut.of(arrays, linear=True), strict=True):
+                volumes[channel] = patch
         return volumes, present
 
 
 @dataclass(frozen=True, eq=False)
 class _Cut:
-    """Where a patch lies in its volume: from a corner on, or turned and scaled about its middle."""
+    """Where a patch lies in volumes of a shape: from a corner on, or turned and scaled about its middle."""
 
+    shape: tuple[int, ...]
     patch: Shape
     corner: np.ndarray
     turn: np.ndarray | None
@@ -159,11 +162,18 @@ class _Cut:
             matrix[:3, 3] += middle - self.turn @ middle
         return matrix
 
-    def of(self, array: np.ndarray, *, linear: bool = False) -> np.ndarray:
-        """Return the patch of ``array`` ``(D, H, W)``; where it is turned, interpolated or of the nearest voxel."""
+    def of(self, arrays: Sequence[np.ndarray], *, linear: bool = False) -> list[np.ndarray]:
+        """Return the patch of each of ``arrays`` ``(D, H, W)``; where it is turned, interpolated or of nearest voxels.
+
+        A patch may be a view of its array.
+        """
         if self.turn is None:
-            return _crop(array, self.corner, self.patch)
-        return cut_turned(array, self.index, self.patch, linear=linear)
+            return [_crop(array, self.corner, self.patch) for array in arrays]
+        return self._turned.of(arrays, linear=linear)
+
+    @cached_property
+    def _turned(self) -> TurnedCut:
+        return turned_cut(self.shape, self.index, self.patch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,14 +203,15 @@ def _inside(corner: np.ndarray, shape: np.ndarray, patch: np.ndarray) -> np.ndar
 
 
 def _crop(array: np.ndarray, corner: np.ndarray, patch: Shape) -> np.ndarray:
-    """Return ``patch`` voxels from ``corner`` on, zeros beyond the array."""
-    cut = np.zeros(patch, dtype=array.dtype)
+    """Return ``patch`` voxels from ``corner`` on, zeros beyond the array; a view where nothing lies beyond it."""
     low = np.maximum(corner, 0)
     high = np.minimum(corner + patch, array.shape)
-    if (high > low).all():
-        source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        target = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner, strict=True))
-        cut[target] = array[source]
+    inside = array[tuple(slice(a, b) for a, b in zip(low, np.maximum(low, high), strict=True))]
+    if inside.shape == tuple(patch):
+        return inside
+    cut = np.zeros(patch, dtype=array.dtype)
+    if inside.size:
+        cut[tuple(slice(a, b) for a, b in zip(low - corner, high - corner, strict=True))] = inside
     return cut
 
 
@@ -221,7 +232,9 @@ def _augmented(sample: _Sample, how: Augmentation, rng: np.random.Generator) -> 
         affine = affine @ mirror
     if how.intensity:
         gain, shift = rng.uniform(-how.intensity, how.intensity, (2, len(volumes), 1, 1, 1)).astype(np.float32)
-        volumes = volumes * (1 + gain) + shift * (volumes != 0)
+        inside = volumes != 0
+        volumes = volumes * (1 + gain)
+        np.add(volumes, shift, out=volumes, where=inside)
     if how.drop_modality:
         present = _dropped(present, how.drop_modality, rng)
         volumes = volumes * present[:, None, None, None]
@@ -239,7 +252,7 @@ def _stack(samples: list[_Sample], vocabulary: tuple[str, ...], progress: float)
     present = np.stack([sample.present for sample in samples])
     labels = [sample.label for sample in samples if sample.label is not None]
     return PatchBatch(
-        volumes=torch.from_numpy(np.stack([sample.volumes for sample in samples]).astype(np.float32)),
+        volumes=torch.from_numpy(np.stack([sample.volumes for sample in samples], dtype=np.float32)),
         modality=torch.from_numpy(np.where(present, np.arange(len(vocabulary)), -1)),
         vocabulary=vocabulary,
         synthetic=torch.from_numpy(present & np.stack([sample.synthetic for sample in samples])),

@@ -20,6 +20,9 @@ from napari_mmssl.workflows.subsets import Subsets
 #: Goes up whenever a cell would come out differently with the same settings: another split, sampling, network or
 #: measure. Cells of different protocols are never put in one table.
 PROTOCOL = 1
+#: The same of trainings with full augmentation, and of no others: up to protocol 1 it left some outermost voxels of
+#: coarsened channels zero, and turned patches were interpolated by another library.
+PROTOCOL_OF_FULL_AUGMENTATION = 2
 
 #: Arms without pretraining. The second is trained the usual way: it always sees every modality a person has.
 FROM_SCRATCH = ("scratch", "scratch_no_dropout")
@@ -143,7 +146,8 @@ def study_table(
         if table[name] == CompareSettings.model_fields[name].default:
             del table[name]
     others = {} if pretrain_cohort is None else {"pretrain_cohort": dict(pretrain_cohort)}
-    return {"protocol": PROTOCOL, "cohort": dict(cohort), **others, **table}
+    protocol = PROTOCOL_OF_FULL_AUGMENTATION if settings.finetune_augmentation == "full" else PROTOCOL
+    return {"protocol": protocol, "cohort": dict(cohort), **others, **table}
 
 
 def study_key(table: Mapping[str, Any]) -> str:
