@@ -51,6 +51,8 @@ class PatchSampler(Dataset[PatchBatch]):
         Turns label values into class indices; ``None`` leaves labels out.
     label_share
         Share of the patches that are centred on a labelled voxel, where the case has any.
+    rank, world
+        Of every batch only the samples of this process are made, the ``rank``-th of ``world`` equal parts.
     """
 
     cases: Sequence[PreparedCase]
@@ -64,16 +66,19 @@ class PatchSampler(Dataset[PatchBatch]):
     augmentation: Augmentation = field(default_factory=Augmentation)
     convention: LabelConvention | None = None
     label_share: float = 0.0
+    rank: int = 0
+    world: int = 1
 
     def __len__(self) -> int:
         """Number of batches."""
         return self.steps
 
     def __getitem__(self, step: int) -> PatchBatch:
-        """Return the batch of ``step``."""
+        """Return the batch of ``step``, or this process's part of it."""
         if not 0 <= step < self.steps:
             raise IndexError(step)
-        samples = [self._sample(step, n) for n in range(self.batch_size)]
+        size = self.batch_size // self.world
+        samples = [self._sample(step, n) for n in range(self.rank * size, (self.rank + 1) * size)]
         return _stack(samples, self.vocabulary, progress=step / self.steps)
 
     def _sample(self, step: int, n: int) -> "_Sample":

@@ -9,17 +9,20 @@ import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, distributed
+from torch.utils.data import Dataset
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.sampling.batch import PatchBatch
-from napari_mmssl.training.batch_parts import part_of
+from napari_mmssl.sampling.sampler import PatchSampler
 
 #: Preparing thousands of scans, or a look at unseen people, lets the other ranks wait for hours.
 _PATIENCE = datetime.timedelta(days=2)
+#: Loader processes of a training that was not told how many.
+_MOST_LOADERS = 8
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,34 @@ class Ranks:
                 f"set --batch-size to a multiple of {self.world} of at least {least}"
             )
 
-    def share(self, batch: PatchBatch) -> PatchBatch:
-        """Return this rank's part of ``batch``."""
+    def share(self, batches: Dataset[PatchBatch]) -> Dataset[PatchBatch]:
+        """Return this rank's part of every batch; what the others learn from is not even cut here.
+
+        Raises
+        ------
+        TypeError
+            If these batches cannot be parted; :meth:`check` refuses such trainings before.
+        """
         if self.world == 1:
-            return batch
-        size = len(batch) // self.world
-        return part_of(batch, self.rank * size, (self.rank + 1) * size)
+            return batches
+        if not isinstance(batches, PatchSampler):
+            raise TypeError(f"{type(batches).__name__} cannot be parted")
+        return replace(batches, rank=self.rank, world=self.world)
+
+    def loader_processes(self, wanted: int | None, device: torch.device) -> int:
+        """Return how many processes load ahead: as many as are ``wanted``, or as it suits ``device``.
+
+        A GPU waits while patches are cut between its steps, so the cores that its training leaves load ahead, eight
+        at most. On a CPU they would take from the training what they give.
+        """
+        if wanted is not None:
+            return wanted
+        if device.type != "cuda":
+            return 0
+        here = min(self.world, max(1, torch.cuda.device_count()))
+        # What SLURM gives to each process, where it does not bind them to it.
+        cores = int(os.environ.get("SLURM_CPUS_PER_TASK", 0)) or _usable_cores() // here
+        return min(_MOST_LOADERS, max(1, cores - 1))
 
     def sum_gradients(self, weights: Sequence[Tensor]) -> None:
         """Replace each gradient by its sum over the ranks; weights that no rank used keep none."""
@@ -101,6 +126,11 @@ class Ranks:
         yield
         if self.world > 1 and not self.local_rank:
             distributed.barrier()
+
+
+def _usable_cores() -> int:
+    """Return on how many cores this process may run; a container or a batch system may allow fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:

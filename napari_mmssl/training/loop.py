@@ -117,10 +117,10 @@ class Loop:
         state: State = "done"
         request, step, told = None, start, list[dict[str, Any]]()
         batches = feed(
-            self.trainee.batches,
+            self.ranks.share(self.trainee.batches),
             start,
             how.steps,
-            workers=self.settings.data.workers,
+            workers=self.ranks.loader_processes(self.settings.data.workers, self.device),
             pin_memory=self.device.type == "cuda",
             told=lambda at, text: told.append(self._emit("warning", step=at, about="loader", text=text)),
         )
@@ -131,7 +131,7 @@ class Loop:
             state = self._decided(request)
             if state != "running":
                 break
-            yield from self._step(move, self.ranks.share(batch).to(self.device), step)
+            yield from self._step(move, batch.to(self.device), step)
             step += 1
             clock.tick(step)
             if step % self.settings.validate_every == 0 or step == how.steps:

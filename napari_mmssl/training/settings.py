@@ -54,7 +54,13 @@ class DataSettings(Settings):
     )
     validation_share: float = Field(0.15, ge=0, lt=1, title="Validation", description="Share of subjects watched on")
     test_share: float = Field(0.25, ge=0, lt=1, title="Test", description="Share of subjects held out by the seed")
-    workers: int = Field(0, ge=0, le=64, title="Loader processes", description="0: patches are cut between steps")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        title="Loader processes",
+        description="0: patches are cut between steps; unset: 0 on a CPU, on a GPU the cores that are left, at most 8",
+    )
     synthetic: SyntheticUse = Field(
         "refuse",
         title="Synthetic volumes",

@@ -7,6 +7,7 @@ from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.sampling.augmentation import Augmentation
 from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks.conventions import LESION
+from napari_mmssl.training.batch_parts import part_of
 from napari_mmssl.volumes.geometry import Geometry
 
 VOCABULARY = ("flair", "t1", "t2")
@@ -101,6 +102,18 @@ def test_worker_processes_give_the_same_batches():
     helped = [batch.volumes for batch in DataLoader(sampler(steps=4), batch_size=None, num_workers=2)]
 
     assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_parts_of_a_batch_are_those_of_the_whole_one(world):
+    whole = sampler(batch_size=6)[3]
+    for rank in range(world):
+        part, size = sampler(batch_size=6, rank=rank, world=world)[3], 6 // world
+        wanted = part_of(whole, rank * size, (rank + 1) * size)
+        assert part.case == wanted.case
+        assert torch.equal(part.seed, wanted.seed)
+        assert torch.equal(part.volumes, wanted.volumes)
+        assert torch.equal(part.patch_to_world, wanted.patch_to_world)
 
 
 def test_every_epoch_shows_every_case_once():

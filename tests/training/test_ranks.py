@@ -14,7 +14,8 @@ from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.errors import ConfigError
-from napari_mmssl.training.distributed import find_ranks
+from napari_mmssl.synthesis.streams import UnpairedSampler
+from napari_mmssl.training.distributed import Ranks, find_ranks
 from napari_mmssl.training.run_folder import RunFolder
 
 #: Leaves the gradients of the first batch in a file; the whole of it in one process, halves of it in two.
@@ -41,7 +42,7 @@ with joined_ranks(find_ranks()) as ranks:
         cases = material.prepare(material.train, with_label=False, progress=lambda done, total: None)
         trainee = Pretraining(settings, cases, [], torch.device("cpu"))
         move = GradientStep(trainee, settings, torch.device("cpu"), ranks)
-        move.gradients(ranks.share(trainee.batches[0]), 0)
+        move.gradients(ranks.share(trainee.batches)[0], 0)
         gradients = {
             f"{module}/{name}": weight.grad.contiguous()
             for module, one in trainee.modules.items()
@@ -209,3 +210,30 @@ def test_a_process_that_is_killed_ends_the_others_in_a_sentence_and_the_run_goes
     assert main(["runs", "resume", str(path)]) == 0
 
     assert [event["step"] for event in run.events()[0] if event["kind"] == "step"] == list(range(1, 41))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "cores", "environment", "ranks", "found"),
+    [
+        (None, "cpu", 16, {}, Ranks(), 0),
+        (None, "cuda", 16, {}, Ranks(), 8),
+        (None, "cuda", 4, {}, Ranks(), 3),
+        (None, "cuda", 1, {}, Ranks(), 1),
+        (None, "cuda", 16, {}, Ranks(1, 8, 1), 3),  # four GPUs here, the other four ranks elsewhere
+        (None, "cuda", 16, {"SLURM_CPUS_PER_TASK": "7"}, Ranks(1, 8, 1), 6),
+        (0, "cuda", 16, {}, Ranks(), 0),
+        (12, "cpu", 2, {}, Ranks(), 12),
+    ],
+)
+def test_cores_that_a_gpu_leaves_load_ahead(wanted, device, cores, environment, ranks, found, monkeypatch):
+    monkeypatch.setattr("napari_mmssl.training.distributed._usable_cores", lambda: cores)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ranks.loader_processes(wanted, torch.device(device)) == found
+
+
+def test_streams_that_compare_all_samples_are_not_parted():
+    with pytest.raises(TypeError, match="cannot be parted"):
+        Ranks(1, 2).share(UnpairedSampler(None, None))
