@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from napari_mmssl.training import run_folder
+from napari_mmssl.workflows.configure import read_recipe, recipe_names
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -40,6 +41,17 @@ def test_what_the_page_of_components_names_exists():
                 folder = target.parent
             elif "/" in named:
                 assert (ROOT / "napari_mmssl" / named).exists(), f"{named}: {row}"
+
+
+def test_the_page_of_recipes_has_a_row_for_each_with_all_its_objectives():
+    page = (ROOT / "docs" / "concepts" / "recipes.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` (\|.*)$", page, re.MULTILINE))
+    assert sorted(rows) == recipe_names()
+    for name, row in rows.items():
+        theirs = read_recipe(name)[0]["objectives"]
+        same = re.search(r"as above|those of `(\w+)`", row)
+        if not same:
+            assert set(theirs) <= set(re.findall(r"`(\w+)`", row)), name
 
 
 def test_the_run_folder_page_names_every_state_and_order():

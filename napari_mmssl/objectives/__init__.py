@@ -36,12 +36,15 @@ class Needs:
         ``random`` patches inside the body, or the ``whole`` body in one patch.
     channels
         What the encoder takes: ``one`` modality, whichever it is, or ``all`` of the vocabulary as channels.
+    partners
+        Whether it loses what it is for where nobody has two modalities; it still runs, and the run warns.
     """
 
     modalities: int = 1
     subjects: int = 1
     placement: Literal["random", "whole"] = "random"
     channels: Literal["one", "all"] = "one"
+    partners: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.networks.encoders import Encoder
-from napari_mmssl.objectives import Features, Losses, Objective, Views, objectives
+from napari_mmssl.objectives import Features, Losses, Needs, Objective, Views, objectives
 from napari_mmssl.objectives.reconstruction import (
     BlockSettings,
     Filled,
@@ -55,6 +55,11 @@ class CrossModalReconstruction(Reconstruction[CrossModalSettings]):
     settings_class = CrossModalSettings
     view = "cross_modal/filled"
     metric = "cross_modal"
+
+    @classmethod
+    def needs(cls, settings: CrossModalSettings) -> Needs:
+        """Two modalities of a person; those who have one take part as masked or template reconstruction."""
+        return Needs(placement=settings.placement, partners=True)
 
     def __init__(
         self, settings: CrossModalSettings, encoder: Encoder, vocabulary: tuple[str, ...], patch: Shape

@@ -51,7 +51,7 @@ class CrossModalTriplet(TopologyObjective[CrossModalTripletSettings]):
     @classmethod
     def needs(cls, settings: CrossModalTripletSettings) -> Needs:
         """Two modalities of a person; those who have one are skipped rather than refused."""
-        return Needs(placement=settings.placement)
+        return Needs(placement=settings.placement, partners=True)
 
     def losses(self, batch: PatchBatch, views: Views, features: Features) -> Losses:
         """Return the triplet loss, with the share of triplets in the right order (chance: a half)."""

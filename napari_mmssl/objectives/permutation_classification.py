@@ -72,7 +72,7 @@ class PermutationClassification(Objective[PermutationClassificationSettings]):
     @classmethod
     def needs(cls, settings: PermutationClassificationSettings) -> Needs:
         """One modality is enough to play."""
-        return Needs(placement=settings.placement)
+        return Needs(placement=settings.placement, partners=settings.mode != "single")
 
     def views(self, batch: PatchBatch) -> Views:
         """Return one view with all tiles of all puzzles, ``(B * N, 1, d, h, w)``."""

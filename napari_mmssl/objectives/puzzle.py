@@ -71,7 +71,7 @@ class Puzzle(Objective[PuzzleSettings]):
     @classmethod
     def needs(cls, settings: PuzzleSettings) -> Needs:
         """Two modalities for a mixed puzzle; one is enough to play, and is shown as such."""
-        return Needs(placement=settings.placement)
+        return Needs(placement=settings.placement, partners=settings.mode != "single")
 
     def views(self, batch: PatchBatch) -> Views:
         """Return one view with all tiles of all puzzles, ``(B * N, 1, d, h, w)``."""

@@ -101,6 +101,7 @@ class Pretraining(Trainee):
         )
         _check_batches(self.batches, needs)
         self.smallest_part = needs.subjects
+        self._alone = _without_partners(self.batches, resolved)
         _check_mixing(self.batches, {name: chosen for name, (_, chosen) in resolved.items()})
         looked_at = replace(self.batches, cases=validation, steps=_VALIDATION_BATCHES, purpose="validation")
         self._validation = looked_at if validation else None
@@ -137,7 +138,7 @@ class Pretraining(Trainee):
 
     def warnings(self, first: Mapping[str, float], now: Mapping[str, float]) -> dict[str, str]:
         """Return what the objectives worry about."""
-        told = {part.name: part.objective.warning(first, now) for part in self.parts}
+        told = {part.name: part.objective.warning(first, now) for part in self.parts} | {"partners": self._alone}
         return {name: text for name, text in told.items() if text is not None}
 
     def pictures(self, step: int) -> list[Picture]:
@@ -275,6 +276,18 @@ def _check_mixing(batches: PatchSampler, objectives: Mapping[str, Any]) -> None:
             "mixed; give each person a synthetic partner first (mmssl synthesize train, then apply; partners below the "
             f"quality gate are taken with data.synthetic=all alone), or set objectives.{mixing[0]}.mode=single"
         )
+
+
+def _without_partners(batches: PatchSampler, resolved: Mapping[str, tuple[ScheduleSettings, Any]]) -> str | None:
+    """Return which objectives have nothing to compare, in a sentence, if nobody has two modalities."""
+    wanting = [name for name, (_, chosen) in resolved.items() if objectives.get(name).needs(chosen).partners]
+    if not wanting or any(len(case.modalities) > 1 for case in batches.cases):
+        return None
+    return (
+        f"nobody here has two modalities, so what {' and '.join(wanting)} would compare between them is not there; "
+        "take a recipe of one modality, such as mae or taleb2020_single, or give each person a synthetic partner first "
+        "(mmssl synthesize train, then apply)"
+    )
 
 
 def _at_the_end(batch: PatchBatch) -> PatchBatch:

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_cohorts import write_small_cohort
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.objectives import objectives
@@ -139,6 +140,21 @@ def test_templates_and_a_late_start_are_restored_bit_for_bit(cohort, tmp_path):
     assert load_file(unbroken.path / "weights" / "objective.template_distillation.safetensors")[
         "templates.parameter"
     ].any()
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        ({"puzzle": {"grid": [2, 2, 2]}, "cross_modal_reconstruction": {}}, "puzzle and cross_modal_reconstruction"),
+        ({"cross_modal_triplet": {}, "auto_encoding": {}}, "cross_modal_triplet"),
+        ({"puzzle": {"grid": [2, 2, 2], "mode": "single"}, "masked_reconstruction": {}}, None),
+    ],
+)
+def test_where_nobody_has_two_modalities_the_run_says_what_that_takes_away(tables, told, tmp_path):
+    cohort = write_small_cohort(tmp_path / "cohort", modalities=("t2",))
+    run = pretrain(settings(cohort, tables), tmp_path / "run")
+    warnings = [event["text"] for event in run.events()[0] if event["kind"] == "warning"]
+    assert [f"so what {told} would" in text for text in warnings] == ([True] if told else [])
 
 
 def test_a_batch_of_one_has_nobody_to_contrast_with(cohort, tmp_path):
