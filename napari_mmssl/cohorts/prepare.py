@@ -5,12 +5,14 @@ numpy and scipy only: the viewer builds its puzzles from the same prepared cases
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -75,6 +77,32 @@ class PreparedCase:
     def reorientation(self) -> Reorientation:
         """From the file's axis order to the prepared one."""
         return to_canonical(self.source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: of an array that is mapped from a file, the file.
+
+        Loader processes that are not forked (macOS, Windows, and Linux from Python 3.14 on) get cases in this way. With
+        the arrays each of them would hold the whole cohort in memory.
+        """
+        return {name: _MappedFile(value.filename) if _is_mapped(value) else value for name, value in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Map the files again."""
+        vars(self).update({name: one.mapped() if isinstance(one, _MappedFile) else one for name, one in state.items()})
+
+
+@dataclass(frozen=True)
+class _MappedFile:
+    path: str
+
+    def mapped(self) -> np.ndarray:
+        array: np.ndarray = np.load(self.path, mmap_mode="r")
+        return array
+
+
+def _is_mapped(value: Any) -> bool:
+    """Whether ``value`` is all of a file that is still there, and no part or copy of it."""
+    return isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap) and os.path.isfile(str(value.filename))
 
 
 def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = True) -> PreparedCase:

@@ -1,7 +1,9 @@
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +85,30 @@ def test_what_is_mapped_stays_readable_after_it_went(cases):
 
     assert entries() == []
     np.testing.assert_array_equal(prepared.volumes, before)
+
+
+def test_a_case_goes_to_another_process_as_the_files_it_is_mapped_from(cases):
+    """Else each loader process that is not forked would hold the whole cohort."""
+    (prepared,) = prepare_cohort(cases[:1], SPACING)
+
+    sent = pickle.dumps(prepared)
+    found = pickle.loads(sent)
+
+    assert len(sent) < 4096 < prepared.volumes.nbytes
+    assert isinstance(found.volumes, np.memmap)
+    for name in ("volumes", "foreground", "label"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(prepared, name))
+
+
+def test_a_case_goes_to_another_process_whole_if_its_files_went_or_it_shows_but_a_part(cases):
+    (prepared,) = prepare_cohort(cases[:1], SPACING)
+    part = replace(prepared, modalities=prepared.modalities[1:], volumes=prepared.volumes[1:])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(part)).volumes, prepared.volumes[1:])
+    before = np.array(prepared.volumes)
+
+    make_room(cache_folder() / "prepared", 0, in_use=())
+
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(prepared)).volumes, before)
 
 
 def test_what_a_killed_process_left_half_made_is_cleared(cases):
