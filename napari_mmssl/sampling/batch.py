@@ -68,6 +68,19 @@ class PatchBatch:
         """Return the batch with what is computed on where a GPU can fetch it; a data loader asks for this by name."""
         return self._with_large(Tensor.pin_memory)
 
+    def share_memory_(self) -> "PatchBatch":
+        """Put all tensors where another process can take them; return the batch itself, as tensors do.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no room.
+        """
+        for value in vars(self).values():
+            if isinstance(value, Tensor):
+                value.share_memory_()
+        return self
+
     def _with_large(self, change: Callable[[Tensor], Tensor]) -> "PatchBatch":
         return replace(
             self,
