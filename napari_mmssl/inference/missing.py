@@ -54,6 +54,12 @@ class Missing:
         lacking = [name for name in vocabulary if name not in case.modalities]
         return plan_filling([name for name in vocabulary if name in case.modalities], lacking, self.translators)
 
+    def stand_ins(self, case: Case, vocabulary: tuple[str, ...]) -> dict[str, str]:
+        """Return what stands in for each modality that ``case`` lacks: a word of :data:`MissingPolicy`."""
+        made = self.plan(case, vocabulary)
+        lacking = [name for name in vocabulary if name not in case.modalities]
+        return {name: "drop" if self.policy == "synthesised" and name not in made else self.policy for name in lacking}
+
     def check(self, vocabulary: tuple[str, ...], present: Tensor) -> None:
         """Refuse templates where a modality that is missing has none.
 

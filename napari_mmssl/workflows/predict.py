@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_mmssl.atomic import make_folder, write_json, write_text
 from napari_mmssl.cohorts.case import Case
@@ -22,6 +22,9 @@ from napari_mmssl.training.weights_cards import read_card, weights_folder
 from napari_mmssl.volumes.image_files import classes_file
 from napari_mmssl.workflows.leaks import SeenBefore
 from napari_mmssl.workflows.running import Interruption, Listener, ignore, set_threads, starting
+
+if TYPE_CHECKING:
+    from napari_mmssl.inference.missing import Missing
 
 Which = Literal["test", "all"]
 #: What of a card tells an evaluation how to read values.
@@ -233,7 +236,7 @@ def _map_drawer(
             for file in volumes:
                 file.unlink(missing_ok=True)
             raise
-        return _made([predictor.missing.plan(case, predictor.modalities) for predictor in predictors])
+        return _stood_in(case, [(predictor.missing, predictor.modalities) for predictor in predictors])
 
     return draw_case
 
@@ -258,15 +261,16 @@ def _value_teller(
 
     def tell(case: Case) -> dict[str, Any]:
         between()
-        return {"values": predictor.predict(case), **_made([filling.plan(case, predictor.modalities)])}
+        return {"values": predictor.predict(case), **_stood_in(case, [(filling, predictor.modalities)])}
 
     return tell
 
 
-def _made(plans: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Return what a reader of a prediction must know of it: which modalities were made, and from what."""
-    made = {name: source for plan in plans for name, source in plan.items()}
-    return {"synthesised": made} if made else {}
+def _stood_in(case: Case, networks: Sequence[tuple["Missing", tuple[str, ...]]]) -> dict[str, Any]:
+    """Return what stood in for each modality that ``case`` lacks, and from what it was made, if it was made."""
+    missing = {name: how for policy, known in networks for name, how in policy.stand_ins(case, known).items()}
+    made = {name: source for policy, known in networks for name, source in policy.plan(case, known).items()}
+    return ({"missing": missing} if missing else {}) | ({"synthesised": made} if made else {})
 
 
 def _answer(run: RunFolder, done: dict[str, Any]) -> State:

@@ -44,6 +44,19 @@ def test_probabilities_and_entropy_of_an_ensemble_lie_on_the_grid_of_the_scans(c
     assert json.loads((out / "predictions.json").read_text())["weights"] == [str(path) for path in networks]
 
 
+@pytest.mark.parametrize("missing", ["drop", "zero"])
+def test_the_record_says_what_stood_in_for_a_modality_that_was_not_there(cohort, networks, tmp_path, missing):
+    (cohort / "sub-02" / "flair.nii.gz").rename(tmp_path / "flair.nii.gz")
+    try:
+        predict(cohort, networks[0], tmp_path / "out", missing=missing, device="cpu")
+    finally:
+        (tmp_path / "flair.nii.gz").rename(cohort / "sub-02" / "flair.nii.gz")
+
+    said = json.loads((tmp_path / "out" / "predictions.json").read_text())["cases"]
+    assert "missing" not in said["sub-01"]
+    assert said["sub-02"]["missing"] == {"flair": missing}
+
+
 def test_a_full_disk_ends_in_a_sentence_and_leaves_nothing_of_the_case(cohort, networks, tmp_path):
     resource = pytest.importorskip("resource", reason="file sizes can be limited on Unix only")
     out = tmp_path / "out"

@@ -330,6 +330,7 @@ def test_a_prediction_fills_what_a_case_lacks_and_says_so(both, apart, cycle_run
         predict(apart, run, out, case_ids=["sub-01"], missing=missing, generators=generators)
         said = json.loads((out / "predictions.json").read_text())["cases"]["sub-01"]
         assert said.get("synthesised") == ({"t1": "t2"} if generators else None)
+        assert said["missing"] == {"t1": missing}
         maps[missing] = read_volume(out / "sub-01.nii.gz").array
     assert maps["drop"].shape == maps["synthesised"].shape
 
