@@ -6,7 +6,11 @@ from typing import get_args
 
 import pytest
 
+from napari_mmssl.config import Settings
 from napari_mmssl.training import run_folder
+from napari_mmssl.training import settings as training_settings
+from napari_mmssl.training.synthesis_settings import GateSettings, SynthesisLossSettings, SynthesisSettings
+from napari_mmssl.workflows.comparison.settings import CompareSettings
 from napari_mmssl.workflows.configure import read_recipe, recipe_names
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +56,46 @@ def test_the_page_of_recipes_has_a_row_for_each_with_all_its_objectives():
         same = re.search(r"as above|those of `(\w+)`", row)
         if not same:
             assert set(theirs) <= set(re.findall(r"`(\w+)`", row)), name
+
+
+def told(value: object) -> str:
+    """Return a default as the page of settings writes it."""
+    if value is None:
+        return "unset"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("section", "prefix", "settings"),
+    [
+        ("Every training", "", training_settings.RunSettings),
+        ("Every training", "data.", training_settings.DataSettings),
+        ("Every training", "optimisation.", training_settings.OptimisationSettings),
+        ("Every training", "encoder.", training_settings.EncoderSettings),
+        ("mmssl pretrain", "objectives.NAME.", training_settings.ScheduleSettings),
+        ("mmssl finetune", "", training_settings.FinetuneSettings),
+        ("mmssl finetune", "templates.", training_settings.TemplateSettings),
+        ("mmssl synthesize train", "", SynthesisSettings),
+        ("mmssl synthesize train", "loss.", SynthesisLossSettings),
+        ("mmssl synthesize train", "gate.", GateSettings),
+        ("mmssl compare", "", CompareSettings),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_page_of_settings_has_every_key_with_its_default(section, prefix, settings):
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    rows = dict(
+        re.findall(r"^\| `([\w.]+)` \| (.*?) \|", page.split(f"## {section}\n")[1].split("\n## ")[0], re.MULTILINE)
+    )
+    shared = {"kind", "task"} | set(training_settings.EncoderRunSettings.model_fields)
+    skipped = {"kind"} if settings in (training_settings.RunSettings, CompareSettings) else shared
+    for key, field in settings.model_fields.items():
+        is_table = isinstance(field.annotation, type) and issubclass(field.annotation, Settings)
+        if key not in skipped and not is_table:
+            default = "needed" if field.is_required() else told(field.default)
+            assert rows.get(f"{prefix}{key}") == default, key
 
 
 def test_the_run_folder_page_names_every_state_and_order():
