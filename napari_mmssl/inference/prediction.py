@@ -12,9 +12,9 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, known_modalities, prepare_case
 from napari_mmssl.errors import CheckpointError, ConfigError
 from napari_mmssl.inference.calibration import tempered
+from napari_mmssl.inference.device_windows import predict_on
 from napari_mmssl.inference.drawing import Drawing, draw_classes
 from napari_mmssl.inference.missing import Missing
-from napari_mmssl.inference.sliding_window import predict_windows
 from napari_mmssl.networks.fusion import build_fused
 from napari_mmssl.networks.precision import mixed_precision
 from napari_mmssl.networks.segmentation import SegmentationNetwork
@@ -226,11 +226,12 @@ def class_probabilities(
         slab[0] += slab.sum(dim=0) == 0
         return tempered(slab, temperature)
 
-    found: np.ndarray = predict_windows(
+    found: np.ndarray = predict_on(
+        device,
         both_ways if mirrored else probabilities,
-        tensor.to(device),
+        tensor,
         patch,
-        needed=torch.from_numpy(np.array(case.foreground)).to(device),
+        needed=torch.from_numpy(np.array(case.foreground)),
         after=certain_where_nothing_lies,
         between=between,
     ).numpy()

@@ -11,7 +11,7 @@ import torch
 from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.prepare import PreparedCase, Spacing, prepare_case
 from napari_mmssl.errors import CheckpointError
-from napari_mmssl.inference.sliding_window import predict_windows
+from napari_mmssl.inference.device_windows import predict_on
 from napari_mmssl.networks.generators import Generator, generator_name
 from napari_mmssl.synthesis.quality import Reference
 from napari_mmssl.training.weights_cards import read_generators_card
@@ -52,8 +52,7 @@ class Translator:
         """
         generator = self.generators[source, target]
         volume = np.ascontiguousarray(case.volumes[case.modalities.index(source)])
-        tensor = torch.from_numpy(volume).to(self.device)[None]
-        made = predict_windows(lambda windows: generator(windows), tensor, self.patch, between=between)
+        made = predict_on(self.device, generator, torch.from_numpy(volume)[None], self.patch, between=between)
         return np.where(case.foreground, made[0].float().cpu().numpy(), np.float32(0))
 
     def make_volume(

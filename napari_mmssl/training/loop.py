@@ -12,15 +12,16 @@ import torch
 
 from napari_mmssl.atomic import make_folder
 from napari_mmssl.errors import ConfigError, MmsslError, RunFailed, WriteError
+from napari_mmssl.networks.device_memory import is_out_of_memory, release
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.training.checkpoints import load_checkpoint, save_checkpoint
 from napari_mmssl.training.compiling import compile_encoders
 from napari_mmssl.training.distributed import Ranks, tells_of_a_lost_rank
 from napari_mmssl.training.feed import feed
 from napari_mmssl.training.gradient_step import GradientStep
-from napari_mmssl.training.memory import advice, is_out_of_memory, parted_text, release
+from napari_mmssl.training.memory import advice, parted_text
 from napari_mmssl.training.recompute import recompute_encoders
-from napari_mmssl.training.run_folder import LOST_RANK, Order, Request, RunFolder, State
+from napari_mmssl.training.run_folder import LOST_RANK, STATE_AFTER, Request, RunFolder, State
 from napari_mmssl.training.settings import RunSettings
 from napari_mmssl.training.tracking import Tracking
 from napari_mmssl.training.trainee import Trainee
@@ -28,10 +29,8 @@ from napari_mmssl.training.trainee import Trainee
 logger = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 1.0
-#: How an order ends a run.
-_STATE_AFTER: dict[Order, State] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
 #: States that ranks may have to end in, the later the stronger.
-_STATES: tuple[State, ...] = ("running", *_STATE_AFTER.values())
+_STATES: tuple[State, ...] = ("running", *STATE_AFTER.values())
 
 
 @dataclass
@@ -149,7 +148,7 @@ class Loop:
         """Return the state to end in, or *running*; the same on all ranks, whoever of them got the order or signal."""
         wanted: State = "stopped" if self.interrupted() else "running"
         if request is not None:
-            wanted = _STATE_AFTER[request.order]
+            wanted = STATE_AFTER[request.order]
         return _STATES[self.ranks.greatest(_STATES.index(wanted))]
 
     def _step(self, move: GradientStep, batch: PatchBatch, step: int) -> Iterator[dict[str, Any]]:
@@ -233,8 +232,7 @@ class Loop:
         if not self.ranks.is_first:
             return
         if state == "cancelled":
-            for file in (*self.run.path.glob("checkpoints/*"), *self.run.path.glob("weights/*")):
-                file.unlink()
+            self.run.discard()
         else:
             yield self._checkpoint(optimiser, step)
             if state != "paused":

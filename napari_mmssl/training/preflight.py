@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import torch
 
+from napari_mmssl.networks.device_memory import is_out_of_memory, release
 from napari_mmssl.training.compiling import compile_encoders
 from napari_mmssl.training.distributed import Ranks
 from napari_mmssl.training.gradient_step import GradientStep
-from napari_mmssl.training.memory import is_out_of_memory, release
 from napari_mmssl.training.recompute import recompute_encoders
 from napari_mmssl.training.settings import RunSettings
 from napari_mmssl.training.trainee import Trainee

@@ -39,6 +39,8 @@ _STATUS_BYTES = 2048
 
 State = Literal["starting", "running", "paused", "done", "stopped", "cancelled", "failed"]
 Order = Literal["pause", "stop", "cancel"]
+#: How an order ends a run.
+STATE_AFTER: dict[Order, State] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
 #: States in which a process is, or should be, at work.
 ACTIVE_STATES = ("starting", "running")
 
@@ -279,6 +281,11 @@ class RunFolder:
         self.emit("answered", request=request.id, order=request.order, **fields)
         with suppress(FileNotFoundError):  # whoever gave it may have cleaned up
             os.replace(self.path / "control" / f"{request.id}.json", self.path / "control/done" / f"{request.id}.json")
+
+    def discard(self) -> None:
+        """Delete what was learned: checkpoints and weights."""
+        for file in (*self.path.glob("checkpoints/*"), *self.path.glob("weights/*")):
+            file.unlink()
 
     def clear_leftovers(self) -> None:
         """Drop what an earlier process left: orders to it, and files it was writing when it was killed."""

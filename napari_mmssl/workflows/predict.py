@@ -14,7 +14,7 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.cohorts.prepare import known_modalities
 from napari_mmssl.cohorts.synthetic import refuse_synthetic
-from napari_mmssl.errors import ConfigError, WriteError
+from napari_mmssl.errors import ConfigError, RunFailed, WriteError
 from napari_mmssl.registry import unknown_name
 from napari_mmssl.tasks import tasks
 from napari_mmssl.training.run_folder import RunFolder, State
@@ -143,8 +143,11 @@ def predict(
         except _Stopped:
             state = _answer(run, done)
         except Exception as error:
-            _say_failed(run, str(error))
-            raise
+            reason = _in_words(error, device)
+            _say_failed(run, str(reason))
+            if reason is error:
+                raise
+            raise reason from error
         run.set_status(state, step=len(done), total=len(cases))
         run.emit("ended", state=state, step=len(done))
     return run
@@ -183,6 +186,18 @@ def _gives_values(cards: Sequence[dict[str, Any]], extras: Extras | None) -> boo
 def _said(weights: Sequence[Path]) -> str | list[str]:
     said = [str(one.resolve()) for one in weights]
     return said[0] if len(said) == 1 else said
+
+
+def _in_words(error: Exception, device: str) -> Exception:
+    """Return ``error``, or a sentence where there was too little memory."""
+    from napari_mmssl.networks.device_memory import is_out_of_memory, shortage
+    from napari_mmssl.training.device import choose_device
+
+    if not is_out_of_memory(error):
+        return error
+    where = choose_device(device)
+    elsewhere = "" if where.type == "cpu" else ", or predict with --device cpu"
+    return RunFailed(f"{shortage(where)} for a single window of this network; end what else uses it{elsewhere}")
 
 
 def _say_failed(run: RunFolder, reason: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from small_cohorts import write_small_cohort
 
 from napari_mmssl.cli.main import main
-from napari_mmssl.training.memory import is_out_of_memory
+from napari_mmssl.networks.device_memory import is_out_of_memory
 from napari_mmssl.training.run_folder import RunFolder
 
 #: After the first step, when its peak is known, the process may not grow by more than a share of it.
@@ -89,5 +89,7 @@ def test_what_torch_says_on_any_device_is_known_and_other_errors_are_not():
     assert is_out_of_memory(short.value)
     assert is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
     assert not is_out_of_memory(RuntimeError("size mismatch"))
     assert not is_out_of_memory(OSError("out of memory"))

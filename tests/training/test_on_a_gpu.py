@@ -7,9 +7,14 @@ from clinical_cohorts import write_clinical_cohort
 from patch_batches import make_batch
 from pretended_device import GPU, PretendedGpu, pretended_gpu
 from torch.utils.data._utils.pin_memory import pin_memory
+from trained_networks import write_network
 
+from napari_mmssl.errors import RunFailed
+from napari_mmssl.inference.device_windows import predict_on
 from napari_mmssl.networks.precision import mixed_precision
+from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.ops.sinkhorn import soft_permutation
+from napari_mmssl.tasks.conventions import BRATS_2018
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings, synthesis_settings
 from napari_mmssl.workflows.embedding import embed
@@ -104,6 +109,38 @@ def test_from_pretraining_to_a_label_map_on_a_gpu(gpu, cohort, tmp_path):
     assert tuned.provenance()["device"] == "cuda"
     for run in (pretrained, tuned):
         assert _losses_are_finite(run)
+
+
+def test_a_volume_for_which_a_gpu_has_no_room_stays_in_main_memory():
+    volumes = torch.randn(2, 20, 24, 18, generator=torch.Generator().manual_seed(0))
+    sizes = []
+
+    def network(windows):
+        sizes.append((windows.device, len(windows)))
+        if len(windows) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return windows.sum(dim=1, keepdim=True)
+
+    with PretendedGpu():
+        found = predict_on(GPU, network, volumes, (8, 8, 8), needed=torch.ones(20, 24, 18, dtype=torch.bool))
+
+    np.testing.assert_allclose(found.numpy(), volumes.sum(dim=0, keepdim=True).numpy(), atol=1e-5)
+    assert sizes[0] == (GPU, 2)
+    assert set(sizes[1:]) == {(GPU, 1)}
+
+
+def test_a_prediction_without_memory_for_a_single_window_ends_in_a_sentence(gpu, cohort, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (1 << 30, 8 << 30))
+    monkeypatch.setattr(SegmentationNetwork, "forward", full)
+    network = write_network(tmp_path / "network", 0, convention=BRATS_2018)
+
+    with pytest.raises(RunFailed, match=r"the GPU has too little memory \(1\.0 of 8\.0 GiB are free\).*--device cpu"):
+        predict(cohort, network, tmp_path / "drawn")
+
+    assert "too little memory" in RunFolder(tmp_path / "drawn").status()["reason"]
 
 
 @pytest.mark.parametrize("image", ["features", "volumes"])
