@@ -51,9 +51,10 @@ def finetune(
         from napari_mmssl.training.loop import Loop
 
         set_threads()
+        interruption = interruption or Interruption()
         listener = listener if ranks.is_first else ignore
         device = choose_device(settings.device, ranks.local_rank)
-        ready = prepare(material, run, listener, ranks, with_label=reads_label_maps(settings))
+        ready = prepare(material, run, listener, ranks, interruption, with_label=reads_label_maps(settings))
         material, train, validation = ready.material, ready.train, ready.validation
         trainee, facts, reason = make_trainee(settings, material, train, validation, device)
         listener({"kind": "convention", "text": reason})
@@ -71,7 +72,7 @@ def finetune(
         )
         if not resume and ranks.is_first:
             _look_for_leaks(run, material, train, validation, settings.weights, listener)
-        loop = Loop(run, trainee, settings, device, interruption or Interruption(), ranks)
+        loop = Loop(run, trainee, settings, device, interruption, ranks)
         for event in loop.events(resume=resume):
             listener(event)
     return run

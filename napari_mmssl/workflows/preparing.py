@@ -8,7 +8,7 @@ from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.errors import ReadError
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.material import Material
-from napari_mmssl.workflows.running import Listener, telling_progress
+from napari_mmssl.workflows.running import Interruption, Listener, telling_progress
 
 if TYPE_CHECKING:
     from napari_mmssl.training.distributed import Ranks
@@ -47,8 +47,19 @@ class _LeavingOut:
         self.listener({"kind": "warning", **event})
 
 
-def prepare(material: Material, run: RunFolder, listener: Listener, ranks: "Ranks", *, with_label: bool) -> Prepared:
+def prepare(
+    material: Material,
+    run: RunFolder,
+    listener: Listener,
+    ranks: "Ranks",
+    interruption: Interruption,
+    *,
+    with_label: bool,
+) -> Prepared:
     """Return the cases of ``material`` prepared; of several processes on one machine the first works for all.
+
+    An order or a signal ends the training after the case at hand; with several processes at the first step, since the
+    others wait for this one.
 
     Raises
     ------
@@ -56,7 +67,11 @@ def prepare(material: Material, run: RunFolder, listener: Listener, ranks: "Rank
         If more than one case, and more than one in twenty, cannot be read, or none is left to learn from.
     """
     total = len(material.train) + len(material.validation)
-    tell, leave_out = telling_progress(run, listener, total), _LeavingOut(run, listener, total)
+
+    def called_off() -> bool:
+        return ranks.world == 1 and (interruption() or bool(run.pending()))
+
+    tell, leave_out = telling_progress(run, listener, total, called_off), _LeavingOut(run, listener, total)
     for case in (*material.train, *material.validation):
         for finding in case.findings:
             if finding.kind == "unreadable":

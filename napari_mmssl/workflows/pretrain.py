@@ -54,14 +54,15 @@ def pretrain(
         from napari_mmssl.training.pretraining import Pretraining
 
         set_threads()
+        interruption = interruption or Interruption()
         listener = listener if ranks.is_first else ignore
         device = choose_device(settings.device, ranks.local_rank)
-        ready = prepare(material, run, listener, ranks, with_label=False)
+        ready = prepare(material, run, listener, ranks, interruption, with_label=False)
         trainee = Pretraining(settings, ready.train, ready.validation, device)
         run.write_provenance(provenance(ready.material, parents=[]) | {"device": str(device), "processes": ranks.world})
         if not resume and ranks.is_first:
             remember_people(run, "pretraining", material.cohort, ready.train, ready.validation)
-        loop = Loop(run, trainee, settings, device, interruption or Interruption(), ranks)
+        loop = Loop(run, trainee, settings, device, interruption, ranks)
         for event in loop.events(resume=resume):
             listener(event)
     return run

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_mmssl.errors import MmsslError, RunError
-from napari_mmssl.training.run_folder import RunFolder, SilentRun
+from napari_mmssl.training.run_folder import STATE_AFTER, RunFolder, SilentRun, State
 from napari_mmssl.workflows.material import Material, fingerprint
 from napari_mmssl.workflows.runs import is_silent
 
@@ -68,6 +68,8 @@ def _logged(run: RunFolder, *, resume: bool) -> Iterator[RunFolder]:
     logging.getLogger("napari_mmssl").addHandler(log)
     try:
         yield run
+    except _CalledOff:
+        _end_early(run)
     except MmsslError:
         with suppress(OSError):  # a share that is gone has neither log nor status, and no part in what is told
             log.close()
@@ -103,8 +105,29 @@ def training(
             yield SilentRun(out), ranks
 
 
-def telling_progress(run: RunFolder, listener: Listener, total: int) -> Callable[[int, int], None]:
-    """Return what tells the folder and ``listener`` how many of ``total`` cases are prepared, call after call."""
+class _CalledOff(Exception):
+    """An order or a signal came before the first step."""
+
+
+def _end_early(run: RunFolder) -> None:
+    """Carry out what was ordered, or stop. What was ever learned here lies in the last checkpoint."""
+    state: State = "stopped"
+    step, orders = run.status().get("step", 0), run.pending()
+    if orders and (state := STATE_AFTER[orders[-1].order]) == "cancelled":
+        run.discard()
+    for order in orders:
+        run.answer(order, **({"step": step} if order is orders[-1] else {"superseded": True}))
+    run.set_status(state)
+    run.emit("ended", step=step, state=state)
+
+
+def telling_progress(
+    run: RunFolder, listener: Listener, total: int, called_off: Callable[[], bool]
+) -> Callable[[int, int], None]:
+    """Return what tells the folder and ``listener`` how many of ``total`` cases are prepared, call after call.
+
+    Where ``called_off`` says so the job ends, as its orders want: thousands of cases take hours.
+    """
     done = 0
 
     def tell(_done: int, _of: int) -> None:
@@ -112,6 +135,8 @@ def telling_progress(run: RunFolder, listener: Listener, total: int) -> Callable
         done += 1
         run.emit("prepared", done=done, total=total)
         listener({"kind": "prepared", "done": done, "total": total})
+        if called_off():
+            raise _CalledOff
 
     return tell
 

@@ -61,7 +61,9 @@ def train_generators(
 
         set_threads()
         device = choose_device(settings.device)
-        tell = telling_progress(run, listener, len(material.train) + len(material.validation))
+        stop = interruption or Interruption()
+        total = len(material.train) + len(material.validation)
+        tell = telling_progress(run, listener, total, lambda: stop() or bool(run.pending()))
         train = _groups(material, material.train, settings, tell)
         validation = _groups(material, material.validation, settings, tell)
         _check(train, settings)
@@ -69,7 +71,7 @@ def train_generators(
         thick = thick_slices(material.spacing_mm)
         trainee = kind(settings, train, validation, _references(train, settings), thick, device)
         run.write_provenance(provenance(material, parents=[]) | {"device": str(device)})
-        for event in Loop(run, trainee, settings, device, interruption or Interruption()).events(resume=resume):
+        for event in Loop(run, trainee, settings, device, stop).events(resume=resume):
             listener(event)
     return run
 

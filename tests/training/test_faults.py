@@ -21,6 +21,7 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.workflows.configure import pretrain_settings
 from napari_mmssl.workflows.pretrain import pretrain
 from napari_mmssl.workflows.resume import resume
+from napari_mmssl.workflows.running import Interruption
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -295,6 +296,37 @@ def test_of_two_orders_at_once_the_later_counts_and_both_are_answered(cohort, tm
         ("stop", False),
     ]
     assert run.status()["state"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("order", "state"), [("pause", "paused"), ("stop", "stopped"), ("cancel", "cancelled"), (None, "stopped")]
+)
+def test_an_order_while_cases_are_prepared_ends_the_run_before_the_first_step(cohort, unbroken, tmp_path, order, state):
+    path, interruption = tmp_path / "run", Interruption()
+
+    def listener(event):
+        if event["kind"] == "prepared" and event["done"] == 2:
+            if order is None:
+                interruption.came = True
+            else:
+                RunFolder(path).request("stop")
+                RunFolder(path).request(order)
+
+    run = pretrain(settings(cohort), path, listener=listener, interruption=interruption)
+
+    events = run.events()[0]
+    assert [event["kind"] for event in events if event["kind"] not in ("answered", "warning")] == [
+        "prepared",
+        "prepared",
+        "ended",
+    ]
+    assert [event.get("superseded", False) for event in events if event["kind"] == "answered"] == (
+        [] if order is None else [True, False]
+    )
+    assert not run.pending()
+    assert run.status()["state"] == state
+    if order == "pause":
+        assert_equal_bits(resume(path), unbroken)
 
 
 def test_a_run_that_another_process_holds_is_not_gone_on_with(unbroken, tmp_path):
