@@ -1,11 +1,13 @@
 """Start a job as a process of its own, which outlives whoever started it."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +96,8 @@ def wait_for_ranks(words: Sequence[str], count: int, out: Path) -> int:
 
     ``out`` is the run folder that ``words`` name.
 
-    Ctrl-C reaches all of them, and they stop and keep. If one fails the others are ended, since they would wait for it.
+    Ctrl-C and ``SIGTERM`` reach all of them, and they stop and keep. If one fails the others are ended, since they
+    would wait for it.
     """
     threads = str(max(1, (os.cpu_count() or 1) // count))
     shared = {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MMSSL_THREADS")}
@@ -111,12 +114,29 @@ def wait_for_ranks(words: Sequence[str], count: int, out: Path) -> int:
             )
             for rank in range(count)
         ]
-        code = _first_failure(ranks)
+        with _handing_on(ranks):
+            code = _first_failure(ranks)
         if code not in (0, 130) and (ranks[0].returncode in (0, -9, -15) or _lost_another(out)):
             said.seek(0)
             lines = said.read().decode(errors="replace").strip().splitlines()
             sys.stderr.write(f"{lines[-1] if lines else 'a process of the training ended'}\n")
     return code
+
+
+@contextmanager
+def _handing_on(ranks: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
+    """Hand a termination signal on to ``ranks`` while the block runs; else they would be left without their parent."""
+
+    def hand_on(number: int, _frame: object) -> None:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _lost_another(out: Path) -> bool:

@@ -15,6 +15,7 @@ from small_cohorts import write_small_cohort
 from napari_mmssl.cli.main import main
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.synthesis.streams import UnpairedSampler
+from napari_mmssl.training.device import choose_device
 from napari_mmssl.training.distributed import Ranks, find_ranks
 from napari_mmssl.training.run_folder import RunFolder
 
@@ -210,6 +211,58 @@ def test_a_process_that_is_killed_ends_the_others_in_a_sentence_and_the_run_goes
     assert main(["runs", "resume", str(path)]) == 0
 
     assert [event["step"] for event in run.events()[0] if event["kind"] == "step"] == list(range(1, 41))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_termination_signal_reaches_all_processes_and_they_stop_and_keep(cohort, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MMSSL_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    flags = ["--recipe", "mae", "--patch", "16", "--steps", "4000", "--checkpoint-every", "1", "--batch-size", "4"]
+    path = tmp_path / "run"
+    command = [sys.executable, "-m", "napari_mmssl", "pretrain", str(cohort), *flags, "--devices", "2", "--out"]
+    with subprocess.Popen([*command, str(path)], stderr=subprocess.PIPE, text=True) as launcher:
+        while not list(path.glob("checkpoints/last.safetensors")):
+            assert launcher.poll() is None, launcher.stderr.read()
+            time.sleep(0.05)
+        ranks = psutil.Process(launcher.pid).children()
+        launcher.terminate()
+        said = launcher.stderr.read()
+
+    assert launcher.returncode == 130, said
+    assert len(ranks) == 2
+    assert not any(rank.is_running() for rank in ranks)
+    assert RunFolder(path).status()["state"] == "stopped"
+    assert list(path.glob("weights/encoder.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "local_rank", "gpus", "started", "found"),
+    [
+        ("auto", 0, 2, {}, "cuda"),
+        ("auto", 1, 2, {}, "cuda:1"),
+        ("cuda:1", 0, 2, {}, "cuda:1"),
+        ("cpu", 1, 2, {}, "cpu"),
+        ("auto", 1, 1, _TASK, "cuda"),  # srun --gpus-per-task=1
+        ("cuda:1", 1, 2, {}, "several processes cannot compute on 'cuda:1' at once"),
+        ("auto", 2, 2, {}, "process 3 of this machine finds no GPU, of 2"),
+        ("auto", 1, 1, _TASK | {"TORCHELASTIC_RUN_ID": "1"}, "process 2 of this machine finds no GPU, of 1"),
+    ],
+)
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(name, local_rank, gpus, started, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    for key in ("SLURM_PROCID", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in started.items():
+        monkeypatch.setenv(key, value)
+
+    try:
+        said = str(choose_device(name, local_rank))
+    except ConfigError as error:
+        said = str(error).partition("; ")[0]
+
+    assert said == found
 
 
 @pytest.mark.parametrize(
