@@ -102,7 +102,8 @@ class _MappedFile:
 
 def _is_mapped(value: Any) -> bool:
     """Whether ``value`` is all of a file that is still there, and no part or copy of it."""
-    return isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap) and os.path.isfile(str(value.filename))
+    base: Any = getattr(value, "base", None)  # of a part it is the array that it is a part of
+    return isinstance(value, np.memmap) and isinstance(base, mmap.mmap) and os.path.isfile(str(value.filename))
 
 
 def prepare_case(case: Case, spacing_mm: Spacing | None, *, with_label: bool = True) -> PreparedCase:

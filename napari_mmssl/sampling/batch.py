@@ -78,7 +78,7 @@ class PatchBatch:
         """
         for value in vars(self).values():
             if isinstance(value, Tensor):
-                value.share_memory_()
+                value.share_memory_()  # type: ignore[no-untyped-call]
         return self
 
     def _with_large(self, change: Callable[[Tensor], Tensor]) -> "PatchBatch":
