@@ -3,7 +3,7 @@
 import argparse
 
 from napari_mmssl.cli.dry_run import add_dry_run_arguments, dry_run
-from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table, in_processes
+from napari_mmssl.cli.training_arguments import add_encoder_arguments, default_out, flags_as_table, in_processes
 from napari_mmssl.workflows.catalogue import read_catalogue
 
 SUMMARY = "fine-tune on a downstream task: segmentation, survival, classification"
@@ -25,7 +25,7 @@ _SHOWN = ("dice", "c_index", "auc", "balanced_accuracy")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     names = [entry["name"] for entry in read_catalogue()["tasks"]]
-    add_training_arguments(parser)
+    add_encoder_arguments(parser)
     add_dry_run_arguments(parser)
     parser.add_argument("--task", choices=names, help="what to learn (default: segmentation)")
     parser.add_argument("--weights", metavar="RUN", help="pretraining to start from, or none for from scratch")

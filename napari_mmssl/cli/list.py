@@ -19,8 +19,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(catalogue, indent=2))
         return 0
+    longest = max(len(entry["name"]) for entries in catalogue.values() for entry in entries)
     for kind, entries in catalogue.items():
         print(kind)
         for entry in entries:
-            print(f"  {entry['name']:<18} {entry['summary']}")
+            print(f"  {entry['name']:<{longest}}  {entry['summary']}")
     return 0

@@ -3,14 +3,14 @@
 import argparse
 
 from napari_mmssl.cli.dry_run import add_dry_run_arguments, dry_run
-from napari_mmssl.cli.training_arguments import add_training_arguments, default_out, flags_as_table, in_processes
+from napari_mmssl.cli.training_arguments import add_encoder_arguments, default_out, flags_as_table, in_processes
 
 SUMMARY = "pretrain an encoder on a cohort, without labels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    add_training_arguments(parser)
+    add_encoder_arguments(parser)
     add_dry_run_arguments(parser)
     parser.add_argument("--recipe", metavar="NAME", help="objectives and their settings (see mmssl list)")
 

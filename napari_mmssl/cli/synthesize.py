@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the three actions and their flags."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     train = actions.add_parser("train", help="train generators between two modalities of a cohort")
-    # The encoder's flags have no meaning here; --size is the generator's.
     add_training_arguments(train)
+    train.add_argument("--size", choices=("tiny", "small", "paper"), help="size of the generators")
     train.add_argument("--from", dest="source", metavar="NAME", help="modality that is there, such as ct")
     train.add_argument("--to", dest="target", metavar="NAME", help="modality that is to be made, such as mr")
     train.add_argument(
@@ -49,10 +49,7 @@ def _train(args: argparse.Namespace) -> int:
     from napari_mmssl.workflows.configure import synthesis_settings
     from napari_mmssl.workflows.synthesize import train_generators
 
-    args.encoder, size, args.size = None, args.size, None
-    flags = flags_as_table(args, {"source": "source", "target": "target", "method": "method"})
-    if size is not None:
-        flags["size"] = size
+    flags = flags_as_table(args, {name: name for name in ("source", "target", "method", "size")})
     settings = synthesis_settings(file=args.config, flags=flags, assignments=args.assignments)
     out = args.out or default_out(f"{settings.source}_to_{settings.target}", settings.cohort)
     with watched(settings.optimisation.steps, ("ssim", "cycle_l1")) as (line, interruption):

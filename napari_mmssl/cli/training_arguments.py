@@ -24,6 +24,21 @@ _SETTINGS = {
 }
 
 
+def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a training of an encoder to ``parser``."""
+    add_training_arguments(parser)
+    parser.add_argument("--encoder", metavar="NAME", help="encoder (see mmssl list)")
+    parser.add_argument("--size", choices=("tiny", "small", "paper"), help="size of the encoder")
+    parser.add_argument("--modalities", type=lambda text: text.split(","), metavar="A,B", help="modalities to use")
+    parser.add_argument(
+        "--compile", action="store_true", default=None, help="torch.compile the encoder: for long runs on a GPU"
+    )
+    parser.add_argument(
+        "--devices", type=int, metavar="N", help="processes a machine that share every batch, a GPU each"
+    )
+    parser.add_argument("--nodes", type=int, default=1, metavar="M", help="machines (under torchrun or srun)")
+
+
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of any training to ``parser``."""
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder with the cases (or set cohort in --config)")
@@ -32,23 +47,13 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="override one setting"
     )
-    parser.add_argument("--encoder", metavar="NAME", help="encoder (see mmssl list)")
-    parser.add_argument("--size", choices=("tiny", "small", "paper"), help="size of the encoder")
     parser.add_argument("--steps", type=int, metavar="N", help="training steps")
     parser.add_argument("--batch-size", type=int, metavar="N", help="patches a step")
     parser.add_argument("--patch", type=_numbers(int), metavar="Z,Y,X", help="patch in voxels")
     parser.add_argument("--spacing", type=_numbers(float), metavar="Z,Y,X", help="mm to resample to")
-    parser.add_argument("--modalities", type=lambda text: text.split(","), metavar="A,B", help="modalities to use")
     parser.add_argument("--seed", type=int, metavar="S", help="decides the split and every draw")
-    parser.add_argument(
-        "--compile", action="store_true", default=None, help="torch.compile the encoder: for long runs on a GPU"
-    )
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--workers", type=int, metavar="N", help="loader processes")
-    parser.add_argument(
-        "--devices", type=int, metavar="N", help="processes a machine that share every batch, a GPU each"
-    )
-    parser.add_argument("--nodes", type=int, default=1, metavar="M", help="machines (under torchrun or srun)")
     parser.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints")
     parser.add_argument("--validate-every", type=int, metavar="N", help="steps between looks at unseen subjects")
 
@@ -76,7 +81,7 @@ def flags_as_table(args: argparse.Namespace, more: dict[str, str] | None = None)
     """
     table: dict[str, Any] = {}
     for flag, key in (_SETTINGS | (more or {})).items():
-        value = getattr(args, flag)
+        value = getattr(args, flag, None)  # not every training has every flag
         if value is None:
             continue
         *parents, last = key.split(".")

@@ -31,6 +31,13 @@ from napari_mmssl.workflows.synthesize import compare_volumes, train_generators
 SHAPE = (10, 20, 20)
 
 
+@pytest.mark.parametrize("flag", ["--encoder=swin", "--devices=2", "--modalities=t1"])
+def test_flags_that_generators_do_not_heed_are_refused(flag, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["synthesize", "train", str(tmp_path), "--from", "t1", "--to", "t2", flag])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MMSSL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
