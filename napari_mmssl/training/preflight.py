@@ -28,7 +28,7 @@ class DryStep:
     Parameters
     ----------
     step_s
-        Median of a few steps after a first one, loading included; ``None`` if it did not fit.
+        Median of a few steps after a first one, with what of the loading is not done ahead; ``None`` if it did not fit.
     memory_bytes
         Highest use of the step above what the process held before, and never less than the weights with their
         gradients and the two moments of AdamW; on a GPU, of all that is allocated.
@@ -58,16 +58,18 @@ def dry_step(trainee: Trainee, settings: RunSettings, device: torch.device) -> D
     weights = [one for module in trainee.modules.values() for one in module.parameters()]
     # What the process held free from earlier work is used again, and does not show in its size.
     memory = _Memory(device, least=4 * sum(one.numel() * one.element_size() for one in weights))
+    loaders = Ranks().loader_processes(settings.data.workers, device)
     last = settings.optimisation.steps - 1
     times = []
     try:
         for number in range(_TIMED + 1):
             began = time.perf_counter()
             step = max(0, last - number)
-            batch = trainee.batches[step].to(device)
-            move.gradients(batch, step)
+            batch = trainee.batches[step]
+            loaded = time.perf_counter()
+            move.gradients(batch.to(device), step)
             move.move(0.0)
-            times.append(time.perf_counter() - began)
+            times.append(together(loaded - began, time.perf_counter() - loaded, loaders))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -75,6 +77,11 @@ def dry_step(trainee: Trainee, settings: RunSettings, device: torch.device) -> D
     finally:
         release(device)
     return DryStep(statistics.median(times[1:]), memory.peak(), memory.free)
+
+
+def together(loading_s: float, computing_s: float, loaders: int) -> float:
+    """Return what a step takes: ``loaders`` processes make batches while others are computed on, none makes it wait."""
+    return max(computing_s, loading_s / loaders) if loaders else loading_s + computing_s
 
 
 class _Memory:

@@ -8,6 +8,7 @@ import torch
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.training.fine_tuning import FineTuning
+from napari_mmssl.training.preflight import together
 from napari_mmssl.training.pretraining import Pretraining
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
 from napari_mmssl.workflows.preflight import preflight
@@ -87,3 +88,8 @@ def test_a_fine_tuning_that_does_not_fit_gets_a_proposal(cohort, monkeypatch):
     found = preflight(finetune_settings(flags=flags))
 
     assert (found.fits, found.proposal) == (False, ("optimisation.accumulate=2",))
+
+
+@pytest.mark.parametrize(("loaders", "step_s"), [(0, 1.5), (1, 1.0), (2, 0.5), (8, 0.5)])
+def test_loader_processes_hide_the_loading_as_far_as_they_keep_up(loaders, step_s):
+    assert together(1.0, 0.5, loaders) == step_s
