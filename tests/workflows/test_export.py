@@ -1,5 +1,6 @@
 """Weights that are handed on: what is on the card, what is not, and that they answer as before."""
 
+import itertools
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.inference.portable import write_portable
 from napari_mmssl.inference.prediction import load_predictor
+from napari_mmssl.networks.encoders import encoders
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_archives import unpacked
 from napari_mmssl.training.weights_cards import read_card, write_card
@@ -189,7 +191,15 @@ def test_the_portable_predictor_answers_alike_in_a_process_without_this_package(
     assert "torch.export.load" in (tmp_path / "out" / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("encoder", "fusion"), [("swin", "gated"), ("residual_unet", "adapter")])
+#: Following a network takes a minute for some: two kinds stand for the others in CI.
+FOLLOWED = {("swin", "gated"), ("residual_unet", "adapter")}
+KINDS = [
+    pytest.param(*kind, marks=() if kind in FOLLOWED else pytest.mark.slow)
+    for kind in itertools.product((one.name for one in encoders.entries()), ("replicate", "adapter", "mean", "gated"))
+]
+
+
+@pytest.mark.parametrize(("encoder", "fusion"), KINDS)
 def test_every_kind_of_network_can_be_made_portable(tmp_path, encoder, fusion):
     from napari_mmssl.networks.fusion import build_fused
     from napari_mmssl.networks.segmentation import SegmentationNetwork
