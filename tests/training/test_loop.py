@@ -106,8 +106,9 @@ def test_a_paused_run_goes_on_with_another_number_of_loader_processes_bit_for_bi
     path = tmp_path / "paused"
     run = pretrain(settings(cohort), path, listener=after_steps(path, 3, lambda r: r.request("pause")))
     table = (path / "run.toml").read_text()
-    assert "workers = 0" in table
-    (path / "run.toml").write_text(table.replace("workers = 0", "workers = 2"))
+    assert "[data]\n" in table
+    assert "workers" not in table
+    (path / "run.toml").write_text(table.replace("[data]\n", "[data]\nworkers = 2\n"))
 
     resume(path)
 
