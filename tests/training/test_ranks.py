@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -186,17 +187,29 @@ sys.exit(0 if Path(sys.argv[1]).exists() else 3)
     assert [rank.wait(60) for rank in ranks] == [0, 0]
 
 
-def test_a_process_that_is_killed_ends_the_others_in_a_sentence_and_the_run_goes_on(cohort, tmp_path, monkeypatch):
+@pytest.fixture
+def one_thread(tmp_path, monkeypatch):
     monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MMSSL_THREADS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    flags = ["--recipe", "mae", "--patch", "16", "--steps", "40", "--checkpoint-every", "1", "--batch-size", "4"]
-    path = tmp_path / "run"
+
+
+@contextmanager
+def at_work(cohort, path, steps):
+    """Yield what launched two processes that pretrain together, once they have written a checkpoint."""
+    flags = ["--recipe", "mae", "--patch", "16", "--steps", str(steps), "--checkpoint-every", "1", "--batch-size", "4"]
     command = [sys.executable, "-m", "napari_mmssl", "pretrain", str(cohort), *flags, "--devices", "2", "--out"]
     with subprocess.Popen([*command, str(path)], stderr=subprocess.PIPE, text=True) as launcher:
         while not list(path.glob("checkpoints/last.safetensors")):
             assert launcher.poll() is None, launcher.stderr.read()
             time.sleep(0.05)
+        yield launcher
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_process_that_is_killed_ends_the_others_in_a_sentence_and_the_run_goes_on(cohort, tmp_path):
+    path = tmp_path / "run"
+    with at_work(cohort, path, 40) as launcher:
         (second,) = (one for one in psutil.Process(launcher.pid).children() if one.environ().get("RANK") == "1")
         second.kill()
         said = launcher.stderr.read()
@@ -214,17 +227,10 @@ def test_a_process_that_is_killed_ends_the_others_in_a_sentence_and_the_run_goes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_termination_signal_reaches_all_processes_and_they_stop_and_keep(cohort, tmp_path, monkeypatch):
-    monkeypatch.setenv("MMSSL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MMSSL_THREADS", "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    flags = ["--recipe", "mae", "--patch", "16", "--steps", "4000", "--checkpoint-every", "1", "--batch-size", "4"]
+@pytest.mark.usefixtures("one_thread")
+def test_a_termination_signal_reaches_all_processes_and_they_stop_and_keep(cohort, tmp_path):
     path = tmp_path / "run"
-    command = [sys.executable, "-m", "napari_mmssl", "pretrain", str(cohort), *flags, "--devices", "2", "--out"]
-    with subprocess.Popen([*command, str(path)], stderr=subprocess.PIPE, text=True) as launcher:
-        while not list(path.glob("checkpoints/last.safetensors")):
-            assert launcher.poll() is None, launcher.stderr.read()
-            time.sleep(0.05)
+    with at_work(cohort, path, 4000) as launcher:
         ranks = psutil.Process(launcher.pid).children()
         launcher.terminate()
         said = launcher.stderr.read()
