@@ -7,12 +7,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_mmssl.errors import ConfigError
 from napari_mmssl.training.run_folder import LOST_RANK, RunFolder
+
+#: A log names cases; once its job was followed to its end it may help to explain a failure, and for a week it is kept.
+_DAYS_OF_LOGS = 7
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class Job:
         """Return what the process said last if it ended with an error, else ``None``."""
         if self.process.poll() in (None, 0):
             return None
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines: list[str] = []
+        with suppress(OSError):  # it may have been silent for longer than its log was kept
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else f"the process ended with code {self.process.returncode}"
 
 
@@ -46,6 +51,7 @@ def start(arguments: Sequence[str], *, polite: bool = True) -> Job:
     if polite:
         threads = str(max(1, (os.cpu_count() or 2) - 1))
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MMSSL_THREADS"), threads)
+    _forget_old_logs()
     handle, name = tempfile.mkstemp(prefix="mmssl-", suffix=".log")
     command = [sys.executable, "-m", "napari_mmssl", *arguments]
     if polite and os.name == "posix":
@@ -60,6 +66,16 @@ def start(arguments: Sequence[str], *, polite: bool = True) -> Job:
             start_new_session=True,
         )
     return Job(process, Path(name))
+
+
+def _forget_old_logs() -> None:
+    """Delete the logs of jobs that wrote nothing for a week."""
+    oldest = time.time() - _DAYS_OF_LOGS * 24 * 3600
+    for log in Path(tempfile.gettempdir()).glob("mmssl-*.log"):
+        # Other users' logs, and those that another viewer deletes at this moment, are not ours to complain about.
+        with suppress(OSError):
+            if log.stat().st_mtime < oldest:
+                log.unlink()
 
 
 def wants_ranks(devices: int | None, nodes: int) -> bool:
