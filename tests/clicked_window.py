@@ -15,7 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_mmssl.viewer.workspace import PLUGIN, WIDGETS, open_workspace
+from napari_mmssl.viewer.parts.docking import dock_name
+from napari_mmssl.viewer.workspace import WIDGETS, open_workspace
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -39,7 +40,7 @@ class ClickedWindow:
         return self.widgets[name] if name in WIDGETS else self._widget(name)
 
     def _widget(self, name):
-        return self.viewer.window.dock_widgets[f"{name} ({PLUGIN})"]
+        return self.viewer.window.dock_widgets[dock_name(name)]
 
     def part(self, widget, kind, name):
         return self[widget].findChild(kind, name)

@@ -68,10 +68,10 @@ def take_pictures(viewer: Any, material: Material, *, save: bool = True, every: 
     TimeoutError
         If something does not show in time.
     """
-    from napari_mmssl.viewer.workspace import PLUGIN, open_dock, open_workspace
+    from napari_mmssl.viewer.workspace import open_dock, open_workspace
 
     open_workspace(viewer)
-    open_case(viewer.window.dock_widgets[f"Cases ({PLUGIN})"], material)
+    open_case(open_dock(viewer, "Cases"), material)
     pictures = []
     for scene in (scene for scene in SCENES if (every or scene.demo) and scene.possible(material)):
         widget = open_dock(viewer, scene.widget)

@@ -2,16 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from napari_mmssl.viewer.parts.docking import dock_name
 from napari_mmssl.viewer.preferences import PLUGIN, preference
 
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["PLANES", "PLUGIN", "WIDGETS", "open_dock", "open_planes", "open_workspace"]
-
 #: Tabs of one dock on the right, in this order.
 WIDGETS = ("Cases", "Pretext", "Train", "Runs", "Segment")
-PLANES = f"Planes ({PLUGIN})"
+PLANES = dock_name("Planes")
 
 
 def open_workspace(viewer: "napari.viewer.Viewer") -> None:
@@ -22,14 +21,11 @@ def open_workspace(viewer: "napari.viewer.Viewer") -> None:
     viewer
         The viewer; napari fills it in.
     """
-    docks = [viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=n > 0)[0] for n, name in enumerate(WIDGETS)]
-    for dock, name in zip(docks, WIDGETS, strict=True):
-        # With the plugin's name behind it, which napari adds, the tabs do not fit side by side.
-        dock.setWindowTitle(name)
+    for name in WIDGETS:
+        open_dock(viewer, name)
     if preference("viewing", "three_planes", False):
         open_planes(viewer)
-    docks[0].show()
-    docks[0].raise_()
+    open_dock(viewer, WIDGETS[0])
 
 
 def open_planes(viewer: "napari.viewer.Viewer") -> Any:
@@ -54,12 +50,15 @@ def open_planes(viewer: "napari.viewer.Viewer") -> Any:
 
 def open_dock(viewer: Any, name: str) -> Any:
     """Show our widget ``name`` in front and return it; ``None`` where the viewer has no window."""
+    from npe2 import PluginManager
+
     window = getattr(viewer, "window", None)
     if window is None:
         return None
-    # A tab beside the others; below them, both would be too low.
-    dock, widget = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-    dock.setWindowTitle(name)
-    dock.show()
-    dock.raise_()
+    widget = window.dock_widgets.get(dock_name(name))
+    if widget is None:
+        widget = PluginManager.instance().commands.get(f"{PLUGIN}.{name.lower()}")(viewer)
+        window.add_dock_widget(widget, name=dock_name(name), tabify=True)
+    widget.parent().show()
+    widget.parent().raise_()
     return widget

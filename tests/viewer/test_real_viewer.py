@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel, QWidget
 
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.viewer import dropped
 from napari_mmssl.viewer.layers.orientation_letters import show_plane
+from napari_mmssl.viewer.parts.docking import dock_name
+from napari_mmssl.viewer.preferences import PLUGIN
 from napari_mmssl.viewer.session import session_of
-from napari_mmssl.viewer.workspace import PLANES, PLUGIN, WIDGETS, open_planes, open_workspace
+from napari_mmssl.viewer.workspace import PLANES, WIDGETS, open_planes, open_workspace
 from napari_mmssl.volumes.geometry import Geometry
 from napari_mmssl.volumes.image_files import write_volume
 from napari_mmssl.volumes.volume import Volume
@@ -105,7 +108,7 @@ def test_the_workspace_opens_all_widgets_once(make_napari_viewer):
     open_workspace(viewer)
 
     names = list(viewer.window.dock_widgets)
-    assert names == [f"{name} ({PLUGIN})" for name in WIDGETS]
+    assert names == [dock_name(name) for name in WIDGETS]
     for name in names:
         assert isinstance(viewer.window.dock_widgets[name], QWidget)
 
@@ -133,9 +136,26 @@ def test_widgets_fit_a_narrow_dock(make_napari_viewer):
     QApplication.processEvents()
 
     for name in WIDGETS:
-        widget = viewer.window.dock_widgets[f"{name} ({PLUGIN})"]
+        widget = viewer.window.dock_widgets[dock_name(name)]
         assert widget.minimumSizeHint().width() <= 360
         assert widget.minimumWidth() <= 360
+
+
+def test_what_the_menu_opens_becomes_a_tab_beside_what_is_open_and_is_not_opened_twice(make_napari_viewer, qtbot):
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer(show=True)
+    for name in ("cases", "segment", "planes"):
+        get_app_model().commands.execute_command(f"napari-mmssl.{name}").result()
+    window = viewer.window._qt_window
+    cases, segment, planes = (viewer.window.dock_widgets[name].parent() for name in viewer.window.dock_widgets)
+
+    qtbot.waitUntil(lambda: window.dockWidgetArea(planes) == Qt.DockWidgetArea.BottomDockWidgetArea)
+    qtbot.waitUntil(lambda: window.tabifiedDockWidgets(cases) == [segment])
+    assert cases.windowTitle() == "Cases"
+    open_workspace(viewer)
+    open_planes(viewer)
+    assert sorted(viewer.window.dock_widgets) == sorted([*map(dock_name, WIDGETS), PLANES])
 
 
 def test_the_menu_command_gets_the_viewer(make_napari_viewer):

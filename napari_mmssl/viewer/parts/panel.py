@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mmssl.viewer.parts.background import in_thread
+from napari_mmssl.viewer.parts.docking import join
 from napari_mmssl.viewer.parts.listening import Listening
 from napari_mmssl.viewer.session import plain, session_of
 
@@ -79,6 +80,10 @@ class Panel(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
         self._inner = inner
+        # Qt does not bear that docks are moved while it shows one.
+        self._join = QTimer(self, singleShot=True)
+        self._join.timeout.connect(lambda: join(self, Panel))
+        self._was_shown = False
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
@@ -183,6 +188,10 @@ class Panel(QWidget):
         wanted = self._inner.minimumSizeHint().width() + bar
         self.setMinimumWidth(min(max(wanted, _NARROWEST), _WIDEST))
         super().showEvent(event)
+        if not self._was_shown:
+            # Later it stays where a person has put it.
+            self._was_shown = True
+            self._join.start()
 
 
 def beside(*widgets: QWidget, wide: QWidget | None = None) -> QHBoxLayout:

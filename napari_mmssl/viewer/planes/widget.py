@@ -16,7 +16,9 @@ from napari_mmssl.viewer.layers.anatomy import PLANES, position_words
 from napari_mmssl.viewer.layers.case_view import CaseView
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY
 from napari_mmssl.viewer.layers.orientation_letters import show_plane
+from napari_mmssl.viewer.parts.docking import leave_for_below
 from napari_mmssl.viewer.parts.listening import Listening
+from napari_mmssl.viewer.parts.panel import Panel
 from napari_mmssl.viewer.planes.plane_pane import PlanePane
 from napari_mmssl.viewer.planes.slices import Slice, can_be_cut, cut, value_words
 from napari_mmssl.viewer.session import plain
@@ -48,6 +50,10 @@ class PlanesWidget(QWidget):
         self._fit.setSingleShot(True)
         self._fit.timeout.connect(self.viewer.reset_view)
         self._fit.start(_OPENED_MS)
+        # Qt does not bear that docks are moved while it shows one.
+        self._move = QTimer(self, singleShot=True)
+        self._move.timeout.connect(lambda: leave_for_below(self, Panel))
+        self._was_shown = False
 
     def refresh(self, event: Any = None) -> None:
         """Draw what the viewer shows now."""
@@ -94,6 +100,13 @@ class PlanesWidget(QWidget):
         high = self.height() > 1.4 * self.width()
         for n, pane in enumerate(self.panes.values()):
             self._cells.addWidget(pane, n if high else 0, 0 if high else n)
+
+    def showEvent(self, event: Any) -> None:
+        """Go below the large view at first, if the other widgets stand where napari opened this one."""
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            self._move.start()
 
     def resizeEvent(self, event: Any) -> None:
         """Put the panes side by side, or under each other where the dock is high."""
