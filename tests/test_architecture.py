@@ -11,7 +11,7 @@ PACKAGE = "napari_mmssl"
 ROOT = Path(__file__).parents[1]
 #: From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    ("", "errors", "atomic", "registry", "config", "randomness", "pictures"),
+    ("", "errors", "atomic", "registry", "config", "randomness", "pictures", "processors"),
     ("ops", "volumes"),
     ("cohorts", "networks", "metrics"),
     ("sampling",),

@@ -16,6 +16,7 @@ from torch import Tensor, distributed
 from torch.utils.data import Dataset
 
 from napari_mmssl.errors import ConfigError
+from napari_mmssl.processors import usable_cores
 from napari_mmssl.sampling.batch import PatchBatch
 from napari_mmssl.sampling.sampler import PatchSampler
 
@@ -79,7 +80,7 @@ class Ranks:
             return 0
         here = min(self.world, max(1, torch.cuda.device_count()))
         # What SLURM gives to each process, where it does not bind them to it.
-        cores = int(os.environ.get("SLURM_CPUS_PER_TASK", 0)) or _usable_cores() // here
+        cores = int(os.environ.get("SLURM_CPUS_PER_TASK", 0)) or usable_cores() // here
         return min(_MOST_LOADERS, max(1, cores - 1))
 
     def sum_gradients(self, weights: Sequence[Tensor]) -> None:
@@ -126,11 +127,6 @@ class Ranks:
         yield
         if self.world > 1 and not self.local_rank:
             distributed.barrier()
-
-
-def _usable_cores() -> int:
-    """Return on how many cores this process may run; a container or a batch system may allow fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_mmssl.errors import ConfigError
+from napari_mmssl.processors import usable_cores
 from napari_mmssl.training.run_folder import LOST_RANK, RunFolder
 
 #: A log names cases; once its job was followed to its end it may help to explain a failure, and for a week it is kept.
@@ -49,7 +50,7 @@ def start(arguments: Sequence[str], *, polite: bool = True) -> Job:
     """
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
     if polite:
-        threads = str(max(1, (os.cpu_count() or 2) - 1))
+        threads = str(max(1, usable_cores() - 1))
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MMSSL_THREADS"), threads)
     _forget_old_logs()
     handle, name = tempfile.mkstemp(prefix="mmssl-", suffix=".log")
@@ -115,7 +116,7 @@ def wait_for_ranks(words: Sequence[str], count: int, out: Path) -> int:
     Ctrl-C and ``SIGTERM`` reach all of them, and they stop and keep. If one fails the others are ended, since they
     would wait for it.
     """
-    threads = str(max(1, (os.cpu_count() or 1) // count))
+    threads = str(max(1, usable_cores() // count))
     shared = {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MMSSL_THREADS")}
     shared |= {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(count)}
     command = [sys.executable, "-m", "napari_mmssl", *words]

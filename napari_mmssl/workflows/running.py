@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_mmssl.errors import MmsslError, RunError
+from napari_mmssl.processors import threads
 from napari_mmssl.training.run_folder import STATE_AFTER, RunFolder, SilentRun, State
 from napari_mmssl.workflows.material import Material, fingerprint
 from napari_mmssl.workflows.runs import is_silent
@@ -195,7 +196,7 @@ def provenance(material: Material, parents: list[dict[str, Any]]) -> dict[str, A
 
 
 def set_threads() -> None:
-    """Use as many threads as ``$MMSSL_THREADS`` says, or all cores."""
+    """Let torch compute in as many threads as :func:`~napari_mmssl.processors.threads` tells."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("MMSSL_THREADS", os.cpu_count() or 1)))
+    torch.set_num_threads(threads())

@@ -285,7 +285,7 @@ def test_each_process_of_a_machine_takes_a_gpu_of_its_own(name, local_rank, gpus
     ],
 )
 def test_cores_that_a_gpu_leaves_load_ahead(wanted, device, cores, environment, ranks, found, monkeypatch):
-    monkeypatch.setattr("napari_mmssl.training.distributed._usable_cores", lambda: cores)
+    monkeypatch.setattr("napari_mmssl.training.distributed.usable_cores", lambda: cores)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     for name, value in environment.items():
