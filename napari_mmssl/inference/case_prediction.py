@@ -20,7 +20,7 @@ from napari_mmssl.sampling.sampler import PatchSampler
 from napari_mmssl.tasks import Clinical, Task, task_from_card
 from napari_mmssl.tasks.case_task import CaseTask
 from napari_mmssl.tasks.label_convention import LabelConvention
-from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_cards import read_card, reading_card_of
 from napari_mmssl.training.weights_files import read_weights
 
 Shape = tuple[int, int, int]
@@ -59,12 +59,13 @@ def load_case_predictor(weights: Path, device: torch.device) -> CasePredictor:
         If the weights are missing, damaged, or of something else.
     """
     card = read_card(weights)
-    task = task_from_card(card)
+    with reading_card_of(weights):
+        task = task_from_card(card)
+        z, y, x = card["spacing_mm"]
+        d, h, w = card["patch"]
     if not isinstance(task, CaseTask):
         raise CheckpointError(f"'{weights}' holds a {card['task']}, which gives no values of a whole case")
     network = load_network(card, task, weights).to(device).eval()
-    z, y, x = card["spacing_mm"]
-    d, h, w = card["patch"]
     return CasePredictor(network, task, tuple(card["modalities"]), (z, y, x), (d, h, w), device)
 
 
@@ -74,12 +75,13 @@ def load_network(card: Mapping[str, Any], task: Task[Any], weights: Path) -> nn.
     Raises
     ------
     CheckpointError
-        If they do not fit their own card.
+        If they do not fit their own card, or it is damaged.
     """
-    how = card["encoder"]
-    fusion = card.get("fusion", "replicate")  # cards before there was a choice do not say
-    encoder = build_fused(how["name"], how["size"], card["in_channels"], how["thick_slices"], fusion)
-    network = task.network(encoder, learning=False)
+    with reading_card_of(weights):
+        how = card["encoder"]
+        fusion = card.get("fusion", "replicate")  # cards before there was a choice do not say
+        encoder = build_fused(how["name"], how["size"], card["in_channels"], how["thick_slices"], fusion)
+        network = task.network(encoder, learning=False)
     try:
         network.load_state_dict(read_weights(weights, "network"))
     except RuntimeError as error:

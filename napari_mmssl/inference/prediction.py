@@ -19,7 +19,7 @@ from napari_mmssl.networks.fusion import build_fused
 from napari_mmssl.networks.precision import mixed_precision
 from napari_mmssl.networks.segmentation import SegmentationNetwork
 from napari_mmssl.tasks.conventions import LabelConvention, read_table
-from napari_mmssl.training.weights_cards import read_card
+from napari_mmssl.training.weights_cards import read_card, reading_card_of
 from napari_mmssl.training.weights_files import read_weights
 from napari_mmssl.volumes.volume import LabelMap
 
@@ -164,26 +164,24 @@ def load_predictor(weights: Path, device: torch.device) -> Predictor:
             f"'{weights}' holds a pretrained encoder, which draws no segmentation yet; fine-tune it first: "
             f"mmssl finetune FOLDER --weights {weights} --out RUN"
         )
-    network, convention = _build(card, weights)
+    with reading_card_of(weights):
+        network, convention = _build(card)
+        z, y, x = card["spacing_mm"]
+        d, h, w = card["patch"]
+        temperature = float(card.get("calibration", {}).get("temperature", 1))
     try:
         network.load_state_dict(read_weights(weights, "network"))
     except RuntimeError as error:
         raise CheckpointError(f"the weights in '{weights}' do not fit their own card") from error
     network.to(device).eval()
-    z, y, x = card["spacing_mm"]
-    d, h, w = card["patch"]
-    temperature = float(card.get("calibration", {}).get("temperature", 1))
     return Predictor(network, tuple(card["modalities"]), convention, (z, y, x), (d, h, w), device, temperature)
 
 
-def _build(card: dict[str, Any], weights: Path) -> tuple[SegmentationNetwork, LabelConvention]:
-    try:
-        convention = read_table(card["convention"])
-        how = card["encoder"]
-        fusion = card.get("fusion", "replicate")  # cards before there was a choice do not say
-        encoder = build_fused(how["name"], how["size"], card["in_channels"], how["thick_slices"], fusion)
-    except KeyError as error:
-        raise CheckpointError(f"the card of '{weights}' lacks {error}") from error
+def _build(card: dict[str, Any]) -> tuple[SegmentationNetwork, LabelConvention]:
+    convention = read_table(card["convention"])
+    how = card["encoder"]
+    fusion = card.get("fusion", "replicate")  # cards before there was a choice do not say
+    encoder = build_fused(how["name"], how["size"], card["in_channels"], how["thick_slices"], fusion)
     return SegmentationNetwork(encoder, len(convention.classes) + 1), convention
 
 

@@ -1,7 +1,8 @@
 """The card beside weights: what whoever loads them must know; no torch here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def read_card(path: Path) -> dict[str, Any]:
     if version > CARD_FORMAT:
         raise CheckpointError(f"'{file}' was written by a newer napari-mmssl (format {version}); update to load it")
     return dict(card)
+
+
+@contextmanager
+def reading_card_of(path: Path) -> Iterator[None]:
+    """Say in a sentence of what the block misses in a card, or cannot take, that the card of ``path`` is damaged.
+
+    Raises
+    ------
+    CheckpointError
+        In that case.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        raise CheckpointError(f"the card of '{path}' is damaged ({said}); ask for the weights again") from error
 
 
 def read_generators_card(path: Path) -> dict[str, Any]:

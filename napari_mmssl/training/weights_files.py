@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_mmssl.atomic import replacing
 from napari_mmssl.errors import CheckpointError, WriteError
 from napari_mmssl.networks.transfer import Pretrained
-from napari_mmssl.training.weights_cards import channels_of, read_card, weights_folder
+from napari_mmssl.training.weights_cards import channels_of, read_card, reading_card_of, weights_folder
 
 
 def write_weights(folder: Path, name: str, module: nn.Module) -> None:
@@ -62,7 +62,9 @@ def read_pretrained(path: Path) -> Pretrained:
     """
     folder = weights_folder(path)
     card = read_card(folder)
+    with reading_card_of(folder):
+        channels = channels_of(card)
     if card.get("task") == "segmentation":
-        return Pretrained({}, channels_of(card), segmentation=read_weights(folder, "network"))
+        return Pretrained({}, channels, segmentation=read_weights(folder, "network"))
     decoder = read_weights(folder, "decoder") if (folder / "decoder.safetensors").is_file() else None
-    return Pretrained(read_weights(folder, "encoder"), channels_of(card), decoder)
+    return Pretrained(read_weights(folder, "encoder"), channels, decoder)

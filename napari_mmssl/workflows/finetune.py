@@ -13,7 +13,7 @@ from napari_mmssl.tasks import tasks
 from napari_mmssl.tasks.case_task import CaseTaskSettings
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.settings import EncoderSettings, FinetuneSettings
-from napari_mmssl.training.weights_cards import read_card, weights_folder
+from napari_mmssl.training.weights_cards import read_card, reading_card_of, weights_folder
 from napari_mmssl.workflows.leaks import held_out_leaks, remember_people
 from napari_mmssl.workflows.material import Material, gather
 from napari_mmssl.workflows.preparing import prepare
@@ -177,11 +177,13 @@ def _like_segmentation(settings: FinetuneSettings) -> FinetuneSettings:
 
 
 def _like_pretrained(settings: FinetuneSettings, card: dict[str, Any]) -> FinetuneSettings:
-    spacing = settings.data.spacing_mm or tuple(card["spacing_mm"])
+    with reading_card_of(Path(settings.weights)):
+        encoder = EncoderSettings(**card["encoder"])
+        z, y, x = settings.data.spacing_mm or map(float, card["spacing_mm"])
     return settings.model_copy(
         update={
-            "encoder": EncoderSettings(**card["encoder"]),
-            "data": settings.data.model_copy(update={"spacing_mm": spacing}),
+            "encoder": encoder,
+            "data": settings.data.model_copy(update={"spacing_mm": (z, y, x)}),
             "weights": str(Path(settings.weights).resolve()),
         }
     )

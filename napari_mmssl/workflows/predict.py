@@ -174,7 +174,9 @@ def _without(cases: Sequence[Case], left_out: Collection[str]) -> list[Case]:
 
 def _gives_values(cards: Sequence[dict[str, Any]], extras: Extras | None) -> bool:
     """Whether the networks give values of a case; those answer alone and draw nothing."""
-    gives_values = [card.get("kind") == "finetune" and tasks.get(str(card["task"])).gives == "values" for card in cards]
+    gives_values = [
+        card.get("kind") == "finetune" and tasks.get(str(card.get("task"))).gives == "values" for card in cards
+    ]
     if any(gives_values) and (len(cards) > 1 or (extras or Extras()) != Extras()):
         raise ConfigError(
             "several weights, mirroring, probabilities and entropy are for segmentations; "

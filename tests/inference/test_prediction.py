@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ from small_cohorts import write_small_cohort
 from trained_networks import write_network
 
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.errors import ConfigError
+from napari_mmssl.errors import CheckpointError, ConfigError
 from napari_mmssl.inference.prediction import draw, load_predictor, load_predictors
 from napari_mmssl.tasks.conventions import BRATS_2018
 
@@ -90,3 +91,19 @@ def test_the_temperature_of_the_card_is_used(case, networks, tmp_path):
 
     assert after.max(axis=0).mean() < before.max(axis=0).mean() - 0.02
     np.testing.assert_array_equal(before.argmax(axis=0), after.argmax(axis=0))
+
+
+@pytest.mark.parametrize("name", ["encoder", "in_channels", "spacing_mm", "patch"])
+@pytest.mark.parametrize("value", [None, "x", {}])
+def test_a_damaged_card_is_refused_in_a_sentence(tmp_path, name, value):
+    weights = write_network(tmp_path / "weights", 0, convention=BRATS_2018)
+    card = json.loads((weights / "card.json").read_text())
+    (weights / "card.json").write_text(json.dumps(card | {name: value}))
+
+    with pytest.raises(CheckpointError, match=r"the card of .* is damaged"):
+        load_predictor(weights, CPU)
+
+    del card[name]
+    (weights / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=rf"damaged \(it lacks '{name}'"):
+        load_predictor(weights, CPU)
