@@ -19,7 +19,11 @@ def usable_cores(cgroups: Path = _CGROUPS) -> int:
     return max(1, math.ceil(min(cores, _quota(cgroups))))
 
 
-def threads() -> int:
+#: Where a user says how many threads compute; the first that is set counts.
+THREADS_ASKED = ("MMSSL_THREADS", "OMP_NUM_THREADS")
+
+
+def thread_count() -> int:
     """Return how many threads compute: ``$MMSSL_THREADS``, else ``$OMP_NUM_THREADS``, else one for each usable core.
 
     Raises
@@ -27,7 +31,7 @@ def threads() -> int:
     ConfigError
         If what is set is no number from 1 on.
     """
-    for name in ("MMSSL_THREADS", "OMP_NUM_THREADS"):
+    for name in THREADS_ASKED:
         said = os.environ.get(name, "")
         # OpenMP knows lists, such as "4,2", for nested work.
         first = said.split(",")[0].strip()

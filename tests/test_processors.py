@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from napari_mmssl.errors import ConfigError
-from napari_mmssl.processors import threads, usable_cores
+from napari_mmssl.processors import thread_count, usable_cores
 
 
 @pytest.fixture
@@ -49,15 +49,15 @@ def test_a_file_that_nobody_understands_limits_nothing(tmp_path):
 
 
 def test_threads_are_those_asked_for(unset, monkeypatch):
-    assert threads() == usable_cores()
+    assert thread_count() == usable_cores()
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
-    assert threads() == 3
+    assert thread_count() == 3
     monkeypatch.setenv("MMSSL_THREADS", "5")
-    assert threads() == 5
+    assert thread_count() == 5
 
 
 @pytest.mark.parametrize("said", ["many", "0", "-1", "1.5"])
 def test_no_number_of_threads_is_said_in_a_sentence(unset, monkeypatch, said):
     monkeypatch.setenv("MMSSL_THREADS", said)
     with pytest.raises(ConfigError, match="MMSSL_THREADS"):
-        threads()
+        thread_count()

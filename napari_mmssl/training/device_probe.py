@@ -42,7 +42,6 @@ if __name__ == "__main__":
     report = {
         "torch": torch.__version__,
         "cuda_build": torch.version.cuda,
-        "threads": torch.get_num_threads(),
         "devices": [check(device) for device in devices()],
     }
     sys.stdout.write(json.dumps(report) + "\n")

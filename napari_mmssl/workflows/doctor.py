@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_mmssl import __version__
+from napari_mmssl.errors import ConfigError
+from napari_mmssl.processors import THREADS_ASKED, thread_count, usable_cores
 from napari_mmssl.workflows.system_packages import OPENGL, VIRTUAL_DISPLAY
 
 #: ``problem``: training or prediction cannot work. ``warning``: they can, but the viewer or some comfort cannot.
@@ -64,7 +66,7 @@ def diagnose() -> Diagnosis:
     versions, packages = check_packages(importlib.metadata.requires(DISTRIBUTION) or [])
     binding = check_binding(versions)
     checks = [packages, check_imports(), check_manifest(), binding, *check_window(any(map(versions.get, BINDINGS)))]
-    checks += [*check_torch(), *check_folders()]
+    checks += [*check_torch(), check_threads(), *check_folders()]
     return Diagnosis(versions, tuple(checks))
 
 
@@ -185,7 +187,7 @@ def check_torch() -> list[Check]:
         remedy = "pip install --force-reinstall torch"
         return [Check("torch", "problem", f"torch cannot be used: {error}", remedy)]
     build = f"for CUDA {found['cuda_build']}" if found["cuda_build"] else "without CUDA"
-    checks = [Check("torch", "ok", f"{found['torch']}, built {build}, {found['threads']} threads")]
+    checks = [Check("torch", "ok", f"{found['torch']}, built {build}")]
     checks += [_check_device(one) for one in found["devices"]]
     if shutil.which("nvidia-smi") and not any(one["device"].startswith("cuda") for one in found["devices"]):
         text = "there is an NVIDIA driver, but torch sees no GPU"
@@ -206,6 +208,16 @@ def _check_device(found: dict[str, Any]) -> Check:
     state: State = "warning" if found["device"] == "mps" else "problem"
     remedy = "pip install --force-reinstall torch" if found["device"] == "cpu" else "mmssl pretrain ... --device cpu"
     return Check(name, state, f"{found['name']}{memory}: {found['problem']}", remedy)
+
+
+def check_threads() -> Check:
+    """Say in how many threads is computed, and who wants it so."""
+    try:
+        count = thread_count()
+    except ConfigError as error:
+        return Check("threads", "problem", str(error), f"unset {' '.join(THREADS_ASKED)}")
+    asked = next((f"as ${name} says" for name in THREADS_ASKED if os.environ.get(name)), "all that may be used")
+    return Check("threads", "ok", f"{count}, {asked}; {usable_cores()} of {os.cpu_count()} cores may be used")
 
 
 def check_folders() -> list[Check]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_mmssl.errors import MmsslError, RunError
-from napari_mmssl.processors import threads
+from napari_mmssl.processors import thread_count
 from napari_mmssl.training.run_folder import STATE_AFTER, RunFolder, SilentRun, State
 from napari_mmssl.workflows.material import Material, fingerprint
 from napari_mmssl.workflows.runs import is_silent
@@ -196,7 +196,7 @@ def provenance(material: Material, parents: list[dict[str, Any]]) -> dict[str, A
 
 
 def set_threads() -> None:
-    """Let torch compute in as many threads as :func:`~napari_mmssl.processors.threads` tells."""
+    """Let torch compute in as many threads as :func:`~napari_mmssl.processors.thread_count` tells."""
     import torch
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(thread_count())

@@ -127,7 +127,7 @@ def test_a_broken_torch_stops_training(monkeypatch):
 
 
 def test_a_gpu_that_torch_cannot_see_is_noticed(monkeypatch):
-    answer = {"torch": "2.13", "cuda_build": None, "threads": 2, "devices": []}
+    answer = {"torch": "2.13", "cuda_build": None, "devices": []}
     monkeypatch.setattr(doctor, "run_probe", lambda line: answer)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert doctor.check_torch()[-1].state == "warning"
@@ -136,10 +136,19 @@ def test_a_gpu_that_torch_cannot_see_is_noticed(monkeypatch):
 
 def test_a_broken_gpu_is_a_problem_since_auto_falls_on_it(monkeypatch):
     broken = {"device": "cuda:0", "name": "card", "memory_gib": 8.0, "problem": "no kernel image"}
-    answer = {"torch": "2.13", "cuda_build": "12.8", "threads": 2, "devices": [broken]}
+    answer = {"torch": "2.13", "cuda_build": "12.8", "devices": [broken]}
     monkeypatch.setattr(doctor, "run_probe", lambda line: answer)
     check = doctor.check_torch()[1]
     assert (check.state, check.text) == ("problem", "card, 8.0 GiB: no kernel image")
+
+
+def test_threads_are_told_with_who_wants_them(monkeypatch):
+    monkeypatch.delenv("MMSSL_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert doctor.check_threads().text.startswith("3, as $OMP_NUM_THREADS says; ")
+    monkeypatch.setenv("MMSSL_THREADS", "all")
+    check = doctor.check_threads()
+    assert (check.state, check.remedy) == ("problem", "unset MMSSL_THREADS OMP_NUM_THREADS")
 
 
 def test_folders_need_not_exist_yet_but_must_be_possible(tmp_path: Path):
