@@ -43,7 +43,8 @@ class CasePredictor:
         wanted = known_modalities(case, self.modalities)
         prepared = prepare_case(wanted, self.spacing_mm, with_label=False)
         prepared = self.missing.complete(prepared, wanted, self.modalities, lambda: None)
-        batch = whole_case(prepared, self.modalities, self.patch).to(self.device)
+        patch = self.task.patch_for(prepared, self.patch)
+        batch = whole_case(prepared, self.modalities, patch).to(self.device)
         places = (batch.patch_to_world, batch.body_box_mm, batch.foreground)
         volumes, present = self.missing.fill(self.modalities, batch.volumes, batch.modality >= 0, places)
         batch = replace(batch, volumes=volumes, modality=torch.where(present, torch.arange(present.shape[1]), -1))
@@ -107,7 +108,9 @@ def case_numbers(
     patch: Shape,
     device: torch.device,
 ) -> np.ndarray:
-    """Return the head's numbers ``(n,)`` float32 for one case."""
+    """Return the head's numbers ``(n,)`` float32 for one case, in a patch that holds it if others of its task do."""
+    if isinstance(task, CaseTask):
+        patch = task.patch_for(case, patch)
     return batch_numbers(network, task, whole_case(case, modalities, patch).to(device), clinical)
 
 

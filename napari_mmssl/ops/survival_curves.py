@@ -20,7 +20,8 @@ def interval_edges(days: Sequence[float], observed: Sequence[bool], most: int) -
     observed
         Whether it ended with the event; others were censored.
     most
-        Number of intervals where there are events enough; no interval is left without one.
+        Number of intervals where there are events enough. One without any may be left where many events share a day:
+        edges are interpolated between events.
 
     Returns
     -------

@@ -59,6 +59,13 @@ class CaseTask(Task[V]):
         """Return the whole body in one patch."""
         return Sampling(covering_patch(cases) if self.settings.whole_body else patch, placement="whole")
 
+    def patch_for(self, case: "PreparedCase", patch: Shape) -> Shape:
+        """Return ``patch``, of which those who were learned from decided, or a larger one that holds ``case`` whole."""
+        if not self.settings.whole_body:
+            return patch
+        z, y, x = map(max, patch, covering_patch([case]))
+        return z, y, x
+
     def network(self, encoder: "Encoder", *, learning: bool) -> "nn.Module":
         """Return encoder and perceptron, or a segmentation and a straight line from its volumes."""
         from napari_mmssl.networks.case_head import CaseNetwork

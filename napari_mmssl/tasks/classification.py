@@ -51,6 +51,8 @@ class Classification(CaseTask[ClassificationSettings]):
 
     def __init__(self, settings: ClassificationSettings, facts: Mapping[str, Any]) -> None:
         known = ("age_years", "segmentation", "target", "classes", "class_weights")
+        # Of "auto" a column was made when the task was fitted; another cohort may have both.
+        settings = settings.model_copy(update={"target": facts["target"]})
         super().__init__(settings, {key: facts[key] for key in known if key in facts})
         self.classes: list[str] = list(facts["classes"])
 
@@ -72,7 +74,7 @@ class Classification(CaseTask[ClassificationSettings]):
         """Return the column, its classes sorted by name, and a weight for each."""
         target = settings.target
         if target == "auto":
-            target = next(name for name in ("class", "grade") if any(name in case.clinical for case in cases))
+            target = next(name for name in ("class", "grade") if any(class_of(case.clinical, name) for case in cases))
         counts = Counter(name for case in cases if (name := class_of(case.clinical, target)) is not None)
         classes = sorted(counts)
         if not 2 <= len(classes) <= _MOST_CLASSES:
@@ -118,11 +120,11 @@ class Classification(CaseTask[ClassificationSettings]):
 
     def metrics(self, predicted: Sequence[Mapping[str, Any]], known: Sequence[Clinical]) -> dict[str, float | None]:
         """Return AUC (mean of one class against the rest), balanced accuracy, F1, accuracy and calibration."""
-        names = [self.truth(row)["class"] for row in known]
+        names = [self.truth(row).get("class") for row in known]
         kept = [n for n, name in enumerate(names) if name in self.classes]
         if not kept:
             return {"auc": None}
-        truth = np.array([self.classes.index(names[n]) for n in kept])
+        truth = np.array([self.classes.index(str(names[n])) for n in kept])
         probability = np.array([[predicted[n]["probabilities"][name] for name in self.classes] for n in kept])
         said = probability.argmax(axis=1)
         return {

@@ -47,7 +47,7 @@ class ValuesEvaluation:
         if not isinstance(self.task, Classification) or not chosen:
             return None
         classes = self.task.classes
-        names = [self.task.truth(case.known)["class"] for case in chosen]
+        names = [self.task.truth(case.known).get("class") for case in chosen]
         rows = [
             [case.says["probabilities"][one] for one in classes]
             for case, name in zip(chosen, names, strict=True)

@@ -12,7 +12,7 @@ curves = st.lists(st.floats(0.01, 0.9), min_size=1, max_size=12)
 
 
 @given(people=people, most=st.integers(2, 12))
-def test_edges_rise_from_0_to_the_last_death_and_every_interval_holds_one(people, most):
+def test_edges_rise_from_0_to_the_last_death_and_every_death_lies_in_its_interval(people, most):
     days, observed = zip(*people, strict=True)
     edges = interval_edges(days, observed, most)
     deaths = [day for day, seen in people if seen]

@@ -3,15 +3,21 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from clinical_cohorts import write_clinical_cohort
 
 from napari_mmssl.cli.main import main
+from napari_mmssl.cohorts.find import find_cohort
+from napari_mmssl.cohorts.prepare import prepare_case
+from napari_mmssl.inference.case_prediction import case_numbers, load_case_predictor
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.training.weights_files import read_weights
+from napari_mmssl.volumes.geometry import Geometry
 
 SMALL = ["--steps", "3", "--batch-size", "2", "--validate-every", "3"]
 
@@ -179,3 +185,37 @@ def test_volumes_are_read_from_a_segmentation_alone(path, tmp_path, capsys):
     wrong = refused(capsys, "finetune", path / "cohort", *volumes, "--weights", path / "classification")
     assert "holds a classification" in wrong
     assert not (tmp_path / "run").exists()
+
+
+def test_a_body_larger_than_all_that_were_learned_from_is_seen_whole(path):
+    predictor = load_case_predictor(path / "survival", torch.device("cpu"))
+    small = prepare_case(find_cohort(path / "cohort").cases[0], predictor.spacing_mm, with_label=False)
+    shape = tuple(edge + 16 for edge in predictor.patch)
+    body, geometry = np.ones(shape, bool), Geometry(shape, small.geometry.affine)
+    volumes = np.random.default_rng(0).standard_normal((len(small.modalities), *shape)).astype(np.float32)
+    other = volumes.copy()
+    other[:, 0] += 3
+
+    def days(volumes):
+        case = replace(small, volumes=volumes, foreground=body, geometry=geometry)
+        how = (predictor.network, predictor.task, case, {}, predictor.modalities, predictor.patch, predictor.device)
+        return predictor.task.values(case_numbers(*how))["days"]
+
+    assert days(volumes) != days(other)
+
+
+def test_people_whose_class_stands_in_another_column_are_left_out(path, tmp_path, capsys):
+    """Of class and grade the first that anybody has is learned; a person may have the other one alone."""
+    cohort = shutil.copytree(path / "cohort", tmp_path / "cohort")
+    names = sorted(folder.name for folder in cohort.iterdir() if folder.is_dir())
+    rows = [f"{name},{'ab'[n % 2]}" for n, name in enumerate(names) if n % 3]
+    (cohort / "classes.csv").write_text("\n".join(["case_id,class", *rows]) + "\n")
+
+    arguments = [str(cohort), "--task", "classification", "--out", str(tmp_path / "run"), *SMALL]
+    assert main(["finetune", *arguments]) == 0
+    assert "classes of 'class': a (" in capsys.readouterr().err
+    assert main(["predict", str(cohort), "--weights", str(tmp_path / "run"), "--out", str(tmp_path / "said")]) == 0
+    assert main(["evaluate", str(tmp_path / "said"), str(cohort), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["cases"]) == len(rows)
+    assert sum("lacks a value of 'class'" in note for note in told["notes"]) == len(names) - len(rows)
