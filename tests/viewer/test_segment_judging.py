@@ -75,6 +75,21 @@ def test_scores_stand_beside_the_volumes(widget, qtbot, answer):
     assert not legend.isColumnHidden(4)
 
 
+def test_painting_moves_no_row_of_the_legend_and_shows_no_score_of_before(widget, qtbot, answer):
+    show(widget, qtbot, answer)
+    legend = part(widget, QTableWidget, "legend")
+    heads, height = legend.columnCount(), legend.height()
+    scores = cells(legend, 0)
+    widget.correct()
+
+    widget.layer.paint((4, 5, 6), 1)
+    painting = cells(legend, 0)
+
+    assert painting[3:] == ["..."] * (heads - 3)
+    assert (legend.isColumnHidden(4), legend.height()) == (False, height)
+    qtbot.waitUntil(lambda: cells(legend, 0)[3] not in ("...", scores[3]), timeout=10_000)
+
+
 def test_the_difference_is_a_layer_of_missed_and_added(widget, qtbot, answer, viewer):
     show(widget, qtbot, answer)
     part(widget, QCheckBox, "show_difference").click()

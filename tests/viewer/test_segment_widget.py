@@ -92,6 +92,24 @@ def test_painting_changes_the_volumes(widget, qtbot, weights):
     assert float(table(widget)[0][1]) > 0.5
 
 
+def test_a_stroke_that_is_taken_back_changes_the_volumes_too(widget, qtbot, weights):
+    segment(widget, qtbot, weights)
+    widget.correct()
+    before = table(widget)
+    widget.layer.brush_size = 8
+
+    for z in range(2, 9):
+        widget.layer.paint((z, 6, 7), 1)
+    for _ in range(2, 9):
+        widget.layer.undo()
+    undone = table(widget)
+    for _ in range(2, 9):
+        widget.layer.redo()
+
+    assert undone == before
+    assert table(widget) == [["lesion", f"{0.012 * np.count_nonzero(widget.layer.data):.1f}"]] != before
+
+
 def test_a_corrected_map_is_saved_in_the_space_of_the_scan(widget, qtbot, weights, tmp_path, cohort_folder):
     layer = segment(widget, qtbot, weights)
     layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 1)

@@ -9,6 +9,7 @@ from napari.layers import Image, Labels, Layer
 from napari_mmssl.cohorts.modalities import MODALITIES
 from napari_mmssl.viewer.layers.layer_data import METADATA_KEY, LayerTuple, Origin, centre_of_labels, coarse_below
 from napari_mmssl.viewer.layers.orientation_letters import prepare_camera, show_plane
+from napari_mmssl.viewer.layers.strokes import tell_undone
 from napari_mmssl.viewer.reading import Opened
 from napari_mmssl.viewer.writers import COPY_ROLE
 from napari_mmssl.volumes.geometry import to_canonical
@@ -158,6 +159,7 @@ class CaseView:
         state = state | {"metadata": {METADATA_KEY: shown_again}}
         copies = [Labels(data, **state | {"name": f"{layer.name} ({n + 2})"}) for n in range(count)]
         for copy in copies:
+            tell_undone(copy)
             self._viewer.add_layer(copy)
         together = [layer, *copies]
         for one in together:
@@ -178,6 +180,7 @@ class CaseView:
             self._remove([old])
         layer = Layer.create(data, state, kind)
         if isinstance(layer, Labels):
+            tell_undone(layer)
             layer.events.paint.connect(lambda event: _mark_painted(layer))
         self._viewer.add_layer(layer)
         return layer

@@ -16,10 +16,12 @@ _HEADS = (
     ("class", ""),
     ("ml", "Millilitres"),
     ("Dice", "Overlap with the reference: 1 is equal"),
-    ("HD95", "Of the distances between both surfaces in mm, the one that 95 % stay below"),
+    ("HD95 mm", "Of the distances between both surfaces, the one that 95 % stay below"),
     ("NSD", "Share of both surfaces within 2 mm of the other one"),
 )
 _N_PLAIN = 3
+#: Regions of tumours whose names are short.
+_SPELT_OUT = {"WT": "whole tumour", "TC": "tumour core", "ET": "enhancing tumour", "RC": "resection cavity"}
 #: So many are seen at once.
 _MOST_ROWS = 8
 
@@ -58,24 +60,34 @@ class LegendTable(ReadOnlyTable):
     def __init__(self) -> None:
         super().__init__(_HEADS, name=1)
         self.setObjectName("legend")
+        self._difference: Difference | None = None
         self.show_volumes([])
+
+    def show_painted(self, volumes: Sequence[ClassVolume]) -> None:
+        """Show ``volumes`` while somebody paints; rows stay where they are, and scores are open until measured."""
+        self._show(volumes, self._difference, measured=False)
 
     def show_volumes(self, volumes: Sequence[ClassVolume], difference: Difference | None = None) -> None:
         """Show ``volumes``, and the scores of ``difference``, in place of what was shown before."""
+        self._difference = difference
+        self._show(volumes, difference, measured=True)
+
+    def _show(self, volumes: Sequence[ClassVolume], difference: Difference | None, *, measured: bool) -> None:
+        words_of = _score_words if measured else _open_words
         self.forget_rows()
         for column in range(_N_PLAIN, len(_HEADS)):
             self.setColumnHidden(column, difference is None)
         classes: Mapping[str, Scores] = {} if difference is None else difference.classes
         for volume in volumes:
             one = volume.label
-            words = (one.colour, one.name, f"{volume.volume_ml:.1f}", *_score_words(classes.get(one.name)))
+            words = (one.colour, one.name, f"{volume.volume_ml:.1f}", *words_of(classes.get(one.name)))
             self.add_row(words, tip=f"value {one.value}, {volume.voxels} voxels")
         if len(volumes) > 1:
             self.add_row(("", "together", f"{sum(volume.volume_ml for volume in volumes):.1f}"))
         for name, scores in ({} if difference is None else difference.regions).items():
             if name in classes or len(classes) == 1:
                 continue  # A region of one class is that class again.
-            self.add_row(("", name, "", *_score_words(scores)))
+            self.add_row(("", name, "", *words_of(scores)), tip=_SPELT_OUT.get(name, ""))
         # No empty room below the last row, and a bar to scroll with where there are many classes.
         self.setFixedHeight(self.height_of(min(self.rowCount(), _MOST_ROWS)))
 
@@ -84,6 +96,10 @@ def _score_words(scores: Scores | None) -> tuple[str, ...]:
     if scores is None:
         return ()
     return _number(scores.dice, 2), _number(scores.hd95_mm, 1), _number(scores.nsd, 2)
+
+
+def _open_words(scores: Scores | None) -> tuple[str, ...]:
+    return () if scores is None else ("...", "...", "...")
 
 
 def _number(value: float, digits: int) -> str:

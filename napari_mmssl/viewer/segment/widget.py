@@ -283,7 +283,7 @@ class SegmentWidget(Panel):
         origin = origin_of(state, data.shape)
         if origin is not None:
             classes = complete_classes(data, origin.classes)
-            self._legend.show_volumes(class_volumes(data, origin.geometry.voxel_ml, classes))
+            self._legend.show_painted(class_volumes(data, origin.geometry.voxel_ml, classes))
         self._rest.start()
 
     def _measure_all(self) -> None:
