@@ -267,13 +267,15 @@ class RunFolder:
             aside.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
 
     def pending(self) -> list[Request]:
-        """Return the orders left in ``control/``, oldest first; unreadable ones are ignored."""
+        """Return the orders left in ``control/``, oldest first; unreadable and unknown ones are ignored."""
         requests = []
         for path in sorted((self.path / "control").glob("[!.]*.json")):
             try:
-                requests.append(Request(path.stem, json.loads(path.read_text(encoding="utf-8"))["order"]))
-            except (OSError, ValueError, KeyError):
+                order = json.loads(path.read_text(encoding="utf-8"))["order"]
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
+            if order in STATE_AFTER:
+                requests.append(Request(path.stem, order))
         return requests
 
     def answer(self, request: Request, **fields: Any) -> None:

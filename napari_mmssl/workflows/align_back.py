@@ -45,6 +45,8 @@ def align_back(labels: Path, aligned: Path, out: Path, modality: str | None = No
         If a label map does not lie on the aligned grid of its case.
     """
     record = read_record(aligned)
+    if not labels.exists():
+        raise ReadError(f"there is no file or folder '{labels}' with label maps")
     files = [labels] if labels.is_file() else sorted(path for path in labels.iterdir() if is_image(path))
     pairs = [(path, record["cases"][stem(path)]) for path in files if stem(path) in record["cases"]]
     if not pairs:

@@ -55,6 +55,7 @@ def export(weights: Path, out: Path, *, portable: bool = False, licence: str = L
         If ``out`` cannot be written.
     """
     card = read_card(weights)
+    out = out if out.name else out.absolute()  # "." has no name beside which to write
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"'{out}' is there already; choose another --out")
     aside = out.with_name(f".{os.getpid()}-{out.stem}")
@@ -109,7 +110,9 @@ def _copy_weights(weights: Path, card: Mapping[str, Any], folder: Path) -> None:
     from napari_mmssl.training.weights_files import read_weights, write_tensors
 
     network = read_weights(weights, "network")
-    encoder = {name.removeprefix("encoder."): one for name, one in network.items() if name.startswith("encoder.")}
+    # A task that reads volumes has the encoder of its segmentation.
+    parts = {name.removeprefix("segmentation."): one for name, one in network.items()}
+    encoder = {name.removeprefix("encoder."): one for name, one in parts.items() if name.startswith("encoder.")}
     write_tensors(folder / "encoder.safetensors", encoder)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from napari_mmssl.atomic import make_folder
 from napari_mmssl.cohorts.find import find_cohort
-from napari_mmssl.cohorts.prepare import prepare_case
+from napari_mmssl.cohorts.prepare import known_modalities, prepare_case
 from napari_mmssl.errors import CheckpointError
 from napari_mmssl.pictures import Picture, write_picture
 from napari_mmssl.training.run_folder import RunFolder
@@ -31,12 +31,12 @@ def preview(run_path: Path, cohort_path: Path, case_id: str, out: Path, *, seed:
     CheckpointError
         If the run has neither weights nor a checkpoint.
     ConfigError
-        If there is no such case.
+        If there is no such case, or it has none of the modalities that were learned from.
     """
     run = RunFolder.open(run_path)
     settings = pretrain_settings(file=run.path / "run.toml")
     cohort = find_cohort(cohort_path)
-    case = cohort.case(case_id)
+    case = known_modalities(cohort.case(case_id), settings.data.modalities or ())
     checkpoint = run.path / "checkpoints" / "last.safetensors"
     if not checkpoint.is_file():
         raise CheckpointError(f"the run '{run_path}' has no checkpoint yet; wait for one, or stop and keep it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_mmssl.cohorts.case import Case, ScanFile
-from napari_mmssl.cohorts.prepare import PreparedCase, prepare_case
+from napari_mmssl.cohorts.prepare import prepare_case
 from napari_mmssl.cohorts.reading import read_label
 from napari_mmssl.cohorts.synthetic import refuse_synthetic
 from napari_mmssl.config import as_table
@@ -62,10 +62,10 @@ def train_generators(
         set_threads()
         device = choose_device(settings.device)
         stop = interruption or Interruption()
-        total = len(material.train) + len(material.validation)
+        chosen = [_by_group(cases, settings) for cases in (material.train, material.validation)]
+        total = sum(len(cases) for groups in chosen for cases in groups)
         tell = telling_progress(run, listener, total, lambda: stop() or bool(run.pending()))
-        train = _groups(material, material.train, settings, tell)
-        validation = _groups(material, material.validation, settings, tell)
+        train, validation = (_prepared(material, groups, tell) for groups in chosen)
         _check(train, settings)
         kind = PairedTranslation if paired else CycleTranslation
         thick = thick_slices(material.spacing_mm)
@@ -76,24 +76,25 @@ def train_generators(
     return run
 
 
-def _groups(material: Material, cases: Sequence[Case], settings: SynthesisSettings, tell: Any) -> "Groups":
-    """Prepare each modality for itself: of unregistered scans, each is a patch of its own."""
-    from napari_mmssl.training.translating import Groups
+def _by_group(cases: Sequence[Case], settings: SynthesisSettings) -> tuple[list[Case], list[Case], list[Case]]:
+    """Return the cases with the source, with the target, and with both on one grid, each with nothing else."""
 
-    def prepared(names: tuple[str, ...], chosen: Sequence[Case]) -> list[PreparedCase]:
-        only = [Case(case.id, case.subject, {name: case.modalities[name] for name in names}) for case in chosen]
-        return material.prepare(only, with_label=False, progress=tell)
+    def only(names: tuple[str, ...], chosen: Sequence[Case]) -> list[Case]:
+        return [Case(case.id, case.subject, {name: case.modalities[name] for name in names}) for case in chosen]
 
     source, target = settings.source, settings.target
-    with_both = [case for case in cases if _same_grid(case, source, target)]
-    both = prepared((source, target), with_both)
+    both = only((source, target), [case for case in cases if _same_grid(case, source, target)])
     if settings.method == "paired":
-        return Groups((), (), both)
-    return Groups(
-        prepared((source,), [case for case in cases if source in case.modalities]),
-        prepared((target,), [case for case in cases if target in case.modalities]),
-        both,
-    )
+        return [], [], both
+    # Each modality for itself: of unregistered scans, each is a patch of its own.
+    first, second = (only((name,), [case for case in cases if name in case.modalities]) for name in (source, target))
+    return first, second, both
+
+
+def _prepared(material: Material, groups: tuple[list[Case], ...], tell: Any) -> "Groups":
+    from napari_mmssl.training.translating import Groups
+
+    return Groups(*(material.prepare(cases, with_label=False, progress=tell) for cases in groups))
 
 
 def _same_grid(case: Case, one: str, other: str) -> bool:

@@ -258,6 +258,8 @@ def test_label_maps_from_elsewhere_are_refused(cohort, tmp_path):
     write_label_map(tmp_path / "drawn/a.nii.gz", LabelMap(ball(MOVING), MOVING))
     with pytest.raises(GeometryError, match="aligned grid"):
         align_back(tmp_path / "drawn", tmp_path / "out", tmp_path / "back")
+    with pytest.raises(ReadError, match="no file or folder"):
+        align_back(tmp_path / "nowhere", tmp_path / "out", tmp_path / "back")
     (tmp_path / "out/align.json").write_text('{"format": 99, "cases": {}}')
     with pytest.raises(ReadError, match="newer"):
         read_record(tmp_path / "out")

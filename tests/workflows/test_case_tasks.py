@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from clinical_cohorts import write_clinical_cohort
+from safetensors.torch import load_file
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.cohorts.find import find_cohort
@@ -18,6 +19,7 @@ from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.training.weights_cards import read_card
 from napari_mmssl.training.weights_files import read_weights
 from napari_mmssl.volumes.geometry import Geometry
+from napari_mmssl.workflows.export import export
 
 SMALL = ["--steps", "3", "--batch-size", "2", "--validate-every", "3"]
 
@@ -172,6 +174,10 @@ def test_volumes_are_those_of_the_segmentation_which_stays_as_it_is(tmp_path, ca
         assert torch.equal(learned[f"segmentation.{name}"], tensor)
     assert learned["line.weight"].abs().max() > 0
     assert learned["mean"].min() > 0
+    encoder = load_file(export(tmp_path / "told", tmp_path / "exported") / "encoder.safetensors")
+    for name, tensor in encoder.items():
+        assert torch.equal(drawn[f"encoder.{name}"], tensor)
+    assert len(encoder) == sum(name.startswith("encoder.") for name in drawn)
     assert main(["predict", str(cohort), "--weights", str(tmp_path / "told"), "--out", str(tmp_path / "said")]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "said"), str(cohort), "--json"]) == 0

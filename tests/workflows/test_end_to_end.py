@@ -91,6 +91,17 @@ def test_preview_pictures_a_case_of_choice(path, tmp_path):
     assert [item["name"] for item in head["items"]][:4] == ["source", "mixed", "shuffled", "solved"]
 
 
+def test_a_case_without_any_modality_of_the_network_is_not_pictured(path, tmp_path, capsys):
+    shutil.copytree(path / "cohort" / "sub-03", tmp_path / "cohort" / "sub-03")
+    first, *others = sorted((tmp_path / "cohort" / "sub-03").glob("*.nii.gz"))
+    for other in others:
+        other.unlink()
+    first.rename(first.with_name("ct.nii.gz"))
+
+    arguments = (path / "pre", tmp_path / "cohort", "--case", "sub-03", "--out", tmp_path / "picture")
+    assert "the network knows" in refused(capsys, "preview", *arguments)
+
+
 def test_a_settings_file_equals_the_flags(path, tmp_path):
     (tmp_path / "same.toml").write_text(
         f'cohort = "{path / "cohort"}"\nvalidate_every = 2\n[optimisation]\nsteps = 4\n'

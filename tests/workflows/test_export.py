@@ -306,6 +306,16 @@ def test_a_file_cut_short_and_a_file_of_something_else_are_refused(tmp_path):
             unpacked(tmp_path / name)
 
 
+def test_the_folder_one_is_in_can_be_written_to_if_it_is_empty(tmp_path, monkeypatch):
+    weights = write_network(tmp_path / "weights")
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+
+    assert main(["export", str(weights), "--out", "."]) == 0
+
+    assert (tmp_path / "out" / "card.json").is_file()
+
+
 def test_a_taken_place_is_refused_and_nothing_half_made_stays(tmp_path, capsys):
     write_network(tmp_path / "weights")
     (tmp_path / "there.zip").write_text("mine")

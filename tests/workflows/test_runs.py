@@ -206,3 +206,12 @@ def test_many_readers_of_a_run_that_is_written_never_see_half_of_anything(tmp_pa
 
     assert faults == []
     assert sorted(seen) == sorted([*range(1, 120)] * 4)
+
+
+@pytest.mark.parametrize("text", ["[]", '"stop"', '{"order": "explode"}', "{", "{}"])
+def test_what_is_no_order_is_passed_over(tmp_path, text):
+    run = RunFolder.create(tmp_path / "run", "pretrain", {})
+    (run.path / "control" / "0.json").write_text(text)
+    wanted = run.request("stop")
+
+    assert [request.id for request in run.pending()] == [wanted]

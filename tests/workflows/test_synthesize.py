@@ -74,6 +74,11 @@ def cycle_run(apart, tmp_path_factory):
     return train_generators(settings(apart, "cycle"), tmp_path_factory.mktemp("runs") / "cycle").path
 
 
+def test_as_many_scans_are_prepared_as_are_told_of(cycle_run):
+    events = [event for event in RunFolder(cycle_run).events()[0] if event["kind"] == "prepared"]
+    assert [event["done"] for event in events] == list(range(1, events[-1]["total"] + 1))
+
+
 @pytest.fixture(scope="module")
 def partners(apart, cycle_run, tmp_path_factory):
     return make_partners(apart, cycle_run, tmp_path_factory.mktemp("partners") / "cohort").path
