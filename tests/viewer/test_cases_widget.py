@@ -39,10 +39,10 @@ def test_the_table_shows_what_each_case_has_and_lacks(widget):
     heads = [model.headerData(n, Qt.Orientation.Horizontal) for n in range(model.columnCount())]
     cell = {head: model.data(model.index(1, n)) for n, head in enumerate(heads)}
 
-    assert heads == ["case", "t1", "t1ce", "t2", "flair", "label", "split", "findings"]
+    assert heads == ["case", "t1", "t1ce", "t2", "flair", "label", "split", "odd"]
     assert cell["case"] == "bert"
     assert (cell["t1"], cell["t2"], cell["label"]) == (PRESENT, MISSING, PRESENT)
-    assert "missing" in cell["findings"]
+    assert "missing" in cell["odd"]
 
 
 def test_the_layout_is_named_with_its_reasons(widget):

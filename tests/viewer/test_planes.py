@@ -136,6 +136,23 @@ def test_the_picture_shows_the_bright_voxel_where_its_place_is(planes, viewer, l
     assert shot.pixelColor(round(away.x()), round(away.y())).lightness() < 40
 
 
+def test_side_by_side_no_scan_covers_the_label_map_in_a_pane(planes, viewer, layer, volume):
+    labels = LabelMap(np.ones(SHAPE, np.uint8), volume.geometry, (LabelClass(1, "lesion", "#d55e00"),))
+    data, state, _ = labels_layer(labels, "label · anna", case="anna", role="label")
+    viewer.layers.insert(0, Labels(data, **state))
+    layer.blending = "opaque"
+    viewer.dims.set_point(range(3), volume.geometry.index_to_world((3, 4, 4))[::-1])
+
+    def colourful():
+        shot = planes.panes["axial"].grab().toImage()
+        every = [shot.pixelColor(x, y) for x in range(0, shot.width(), 5) for y in range(0, shot.height(), 5)]
+        return any(colour.red() > colour.blue() + 60 for colour in every)
+
+    assert not colourful()
+    viewer.canvas.grid.enabled = True
+    assert colourful()
+
+
 def test_the_wheel_goes_to_the_next_slice(planes, viewer):
     before = viewer.dims.point
 

@@ -75,6 +75,17 @@ def test_scores_stand_beside_the_volumes(widget, qtbot, answer):
     assert not legend.isColumnHidden(4)
 
 
+def test_what_the_case_lacks_is_told_with_the_answer(widget, qtbot, answer):
+    case = widget.session.case
+    record = json.loads((answer / "predictions.json").read_text())
+    record["cases"] = {case.id: {"missing": {"adc": "drop"}}}
+    write_json(answer / "predictions.json", record)
+
+    show(widget, qtbot, answer)
+
+    assert "without adc, which this case lacks" in part(widget, QLabel, "state").text()
+
+
 def test_painting_moves_no_row_of_the_legend_and_shows_no_score_of_before(widget, qtbot, answer):
     show(widget, qtbot, answer)
     legend = part(widget, QTableWidget, "legend")

@@ -187,11 +187,14 @@ def test_a_second_answer_leaves_the_slice_in_view_if_it_shows_any_of_it(widget, 
 def test_only_sequences_that_the_network_knows_can_be_switched_off(widget, qtbot, tmp_path):
     assert widget.findChild(QCheckBox, "use_t2") is not None
     (tmp_path / "known" / "weights").mkdir(parents=True)
-    card = {"kind": "finetune", "task": "segmentation", "modalities": ["flair", "t1"]}
+    card = {"kind": "finetune", "task": "segmentation", "modalities": ["flair", "t1", "adc"]}
     write_card(tmp_path / "known" / "weights", card)
 
     widget.set_weights(tmp_path / "known")
 
+    # What the network knows and this case lacks is seen before anything is drawn.
+    assert not widget.findChild(QCheckBox, "lacks_adc").isEnabled()
+    assert widget._modalities.left_out() == ()
     qtbot.waitUntil(lambda: widget.findChild(QCheckBox, "use_t2") is None, timeout=5_000)
     assert widget.findChild(QCheckBox, "use_t1").isChecked()
 

@@ -13,6 +13,8 @@ _ROOT = QModelIndex()
 PRESENT, MISSING, OTHER_GRID, SYNTHETIC = "✓", "–", "≠ grid", "synthetic"
 #: In the column of the split, which is narrow; what is shorter already stands as it is.
 _SHORT = {"validation": "val"}
+#: Headings that are read in a narrow dock too.
+_SHORT_HEADS = {"findings": "odd"}
 
 
 class CaseTable(QAbstractTableModel):
@@ -75,7 +77,7 @@ class CaseTable(QAbstractTableModel):
             return None
         if orientation == Qt.Orientation.Vertical:
             return section + 1
-        return self.heads[section]
+        return _SHORT_HEADS.get(self.heads[section], self.heads[section])
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the word in a cell, or all about it as a tooltip."""

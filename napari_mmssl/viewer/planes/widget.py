@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -162,8 +163,12 @@ class PlanesWidget(QWidget):
     # -- what is shown ------------------------------------------------------------------------
 
     def _shown(self) -> Iterator[Any]:
-        """Yield the layers that are drawn, undermost first; the copies that napari's grid needs are not."""
-        for layer in self.viewer.layers:
+        """Yield the layers that are drawn, undermost first; the copies that napari's grid needs are not.
+
+        Side by side, a label map stands in the list below scans of other cells, which would cover it here.
+        """
+        grid = self.viewer.canvas.grid.enabled
+        for layer in sorted(self.viewer.layers, key=lambda layer: grid and isinstance(layer, Labels)):
             origin = layer.metadata.get(METADATA_KEY)
             if can_be_cut(layer) and getattr(origin, "role", None) != COPY_ROLE:
                 yield layer

@@ -62,6 +62,12 @@ class Drawn:
     unsure: tuple[Lesion, ...] = ()
 
     @property
+    def lacking(self) -> tuple[str, ...]:
+        """Modalities that the network knows and the case has not, beside those it was not given."""
+        missing = self.record.get("cases", {}).get(self.case.id, {}).get("missing", {})
+        return tuple(name for name in missing if name not in self.without)
+
+    @property
     def mean_entropy(self) -> float | None:
         """Mean entropy of the voxels with any: how unsure the network is where it is not plainly background."""
         if self.entropy is None:

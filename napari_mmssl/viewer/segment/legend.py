@@ -16,7 +16,7 @@ _HEADS = (
     ("class", ""),
     ("ml", "Millilitres"),
     ("Dice", "Overlap with the reference: 1 is equal"),
-    ("HD95 mm", "Of the distances between both surfaces, the one that 95 % stay below"),
+    ("HD95", "Of the distances between both surfaces in mm, the one that 95 % stay below"),
     ("NSD", "Share of both surfaces within 2 mm of the other one"),
 )
 _N_PLAIN = 3

@@ -30,14 +30,19 @@ class ModalityBoxes(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._boxes: list[QCheckBox] = []
+        #: Of modalities that the network knows and the case lacks.
+        self._absent: list[QCheckBox] = []
 
     def show_case(self, case: Case | None, known: Sequence[str] = ()) -> None:
-        """Offer the modalities of ``case`` that a network knows, all switched on; all, while none is ``known``."""
-        while self._boxes:
-            box = self._boxes.pop()
+        """Offer the modalities of ``case`` that a network knows, all switched on; all, while none is ``known``.
+
+        What the network knows and the case lacks is seen too, and cannot be switched on.
+        """
+        for box in (*self._boxes, *self._absent):
             self._grid.removeWidget(box)
             box.hide()
             box.deleteLater()
+        self._boxes, self._absent = [], []
         there = [name for name in (in_order(case.modalities) if case else ()) if not known or name in known]
         for n, name in enumerate(there):
             box = self._panel.part(QCheckBox(name), f"use_{name}", f"Give {name} to the network")
@@ -45,6 +50,13 @@ class ModalityBoxes(QWidget):
             box.toggled.connect(self._keep_one)
             self._grid.addWidget(box, n // 4, n % 4)
             self._boxes.append(box)
+        for n, name in enumerate((name for name in known if case and name not in case.modalities), len(there)):
+            box = self._panel.part(
+                QCheckBox(name), f"lacks_{name}", f"This case has no {name}, which the network knows"
+            )
+            box.setEnabled(False)
+            self._grid.addWidget(box, n // 4, n % 4)
+            self._absent.append(box)
         self._keep_one()
 
     def left_out(self) -> tuple[str, ...]:

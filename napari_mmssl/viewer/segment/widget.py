@@ -270,7 +270,8 @@ class SegmentWidget(Panel):
         self.layer.events.paint.connect(self._measure)
         self._lesions.show_unsure(drawn.unsure)
         outlined = "; outlined: the label map that the case has" if self._layers.has_reference else ""
-        self._say(f"filled: {'what the network drew' if drawn.record else drawn.file.name}{outlined}")
+        lacking = f", without {', '.join(drawn.lacking)}, which this case lacks" if drawn.lacking else ""
+        self._say(f"filled: {f'what the network drew{lacking}' if drawn.record else drawn.file.name}{outlined}")
         self._measure()
         self._measure_all()
         self._refresh()
