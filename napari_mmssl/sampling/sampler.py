@@ -130,7 +130,8 @@ class PatchSampler(Dataset[PatchBatch]):
             labelled = _labelled_voxels(case)
             if len(labelled):
                 jitter = rng.integers(-patch // 4, patch // 4 + 1)
-                return _inside(labelled[rng.integers(len(labelled))] - patch // 2 + jitter, shape, patch)
+                voxel = np.unravel_index(labelled[rng.integers(len(labelled))], case.foreground.shape)
+                return _inside(np.array(voxel) - patch // 2 + jitter, shape, patch)
         # The difference is negative on axes shorter than the patch; those are centred by _inside.
         corners = rng.integers(0, np.maximum(shape - patch, 0) + 1, (_TRIES, 3))
         fullness = [_crop(case.foreground, corner, self.patch).mean() for corner in corners]
@@ -197,8 +198,12 @@ class _Sample:
 
 @lru_cache(maxsize=256)
 def _labelled_voxels(case: PreparedCase) -> np.ndarray:
-    """Return the indices ``(n, 3)`` of all labelled voxels; looked for once, not for every patch."""
-    return np.argwhere(np.asarray(case.label) > 0)
+    """Return all labelled voxels, counted flat; looked for once, not for every patch.
+
+    As numbers of four bytes: of organs there are millions of voxels a case, and hundreds of cases.
+    """
+    found = np.flatnonzero(np.asarray(case.label) > 0)
+    return found.astype(np.min_scalar_type(case.foreground.size))
 
 
 def _inside(corner: np.ndarray, shape: np.ndarray, patch: np.ndarray) -> np.ndarray:

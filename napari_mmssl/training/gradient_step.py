@@ -1,5 +1,6 @@
 """One step: a batch in one part or several, the gradients of all parts and ranks, one move of the weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -89,13 +90,25 @@ class GradientStep:
         return Stepped(told, joined(metrics, shares), 0.0)
 
     def move(self, rate: float) -> float:
-        """Clip the gradients, move the weights at ``rate``, and return the norm before clipping."""
+        """Clip the gradients, move the weights at ``rate``, and return the norm before clipping.
+
+        Raises
+        ------
+        RunFailed
+            If the gradients are not finite; the weights stay as they are.
+        """
         clip = self.settings.optimisation.gradient_clip
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         norms = [torch.nn.utils.clip_grad_norm_(group["params"], clip) for group in self.optimiser.param_groups]
+        norm = float(torch.linalg.vector_norm(torch.stack(norms)))
+        if not math.isfinite(norm):
+            # Moved by them, the weights would be nothing for good, and so would the next checkpoint.
+            raise RunFailed(
+                "the gradients are not finite; the last checkpoint is kept; try a smaller optimisation.learning_rate"
+            )
         self.optimiser.step()
-        return float(torch.linalg.vector_norm(torch.stack(norms)))
+        return norm
 
     def _adam(self) -> torch.optim.Optimizer:
         """Return Adam with one group of weights for each player."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.training.settings import EncoderRunSettings, FinetuneSettings, PretrainSettings
 from napari_mmssl.workflows.finetune import make_trainee, reads_label_maps, settled
@@ -71,10 +73,8 @@ def _fitted(settings: EncoderRunSettings, material: Material) -> Preflight:
 
     set_threads()
     device = choose_device(settings.device)
-    # Those with most modalities, since a recipe may leave out people who have fewer.
-    fullest = sorted(material.train, key=lambda case: -len(case.modalities))[: settings.optimisation.batch_size]
     labelled = isinstance(settings, FinetuneSettings) and reads_label_maps(settings)
-    cases = material.prepare(fullest, with_label=labelled, progress=lambda done, total: None)
+    cases = list(_some_prepared(material, settings.optimisation.batch_size, labelled=labelled))
     smallest = 0
 
     def tried(changed: EncoderRunSettings) -> DryStep:
@@ -102,6 +102,19 @@ def _fitted(settings: EncoderRunSettings, material: Material) -> Preflight:
         first.fits,
         proposal,
     )
+
+
+def _some_prepared(material: Material, n: int, *, labelled: bool) -> Iterator[PreparedCase]:
+    """Yield ``n`` cases; more if nothing is drawn in those, since label maps say what there is to learn."""
+    # Those with most modalities first, since a recipe may leave out people who have fewer.
+    fullest = sorted(material.train, key=lambda case: -len(case.modalities))
+    drawn = not labelled
+    for number, case in enumerate(fullest):
+        if number >= n and drawn:
+            return
+        (prepared,) = material.prepare([case], with_label=labelled, progress=lambda done, total: None)
+        drawn = drawn or bool(np.any(prepared.label))
+        yield prepared
 
 
 def _trainee(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from napari_mmssl.cohorts.prepare import PreparedCase
 from napari_mmssl.sampling.augmentation import Augmentation
-from napari_mmssl.sampling.sampler import PatchSampler
+from napari_mmssl.sampling.sampler import PatchSampler, _labelled_voxels
 from napari_mmssl.tasks.conventions import LESION
 from napari_mmssl.training.batch_parts import part_of
 from napari_mmssl.volumes.geometry import Geometry
@@ -152,6 +154,13 @@ def test_label_share_centres_patches_on_labels():
     assert held[0] == 30
     assert held[1] < 25
     assert set(with_label[0].label.unique().tolist()) == {0, 1}
+
+
+def test_labelled_voxels_are_found_in_few_bytes(rng):
+    case = replace(prepared_case("a"), label=(rng.random((20, 22, 24)) < 0.1).astype(np.int16))
+    found = _labelled_voxels(case)
+    np.testing.assert_array_equal(np.transpose(np.unravel_index(found, case.label.shape)), np.argwhere(case.label))
+    assert found.itemsize <= 4
 
 
 def test_dropping_modalities_always_leaves_one():

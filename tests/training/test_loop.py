@@ -175,6 +175,27 @@ def test_a_loss_that_is_not_finite_fails_in_a_sentence_and_keeps_the_checkpoint(
     assert (tmp_path / "run" / "checkpoints" / "last.safetensors").is_file()
 
 
+def test_gradients_that_are_not_finite_never_reach_a_checkpoint(cohort, tmp_path, monkeypatch):
+    from napari_mmssl.training.pretraining import Pretraining
+
+    step = Pretraining.step
+
+    def spoilt(self, batch):
+        result = step(self, batch)
+        if batch.progress == 0 or not torch.is_grad_enabled():
+            return result
+        nothing = next(self.encoder.parameters()).sum() * 0
+        return replace(result, terms={**result.terms, "root": nothing.abs().sqrt()})  # 0, of infinite slope
+
+    monkeypatch.setattr(Pretraining, "step", spoilt)
+
+    with pytest.raises(RunFailed, match="gradients are not finite"):
+        pretrain(settings(cohort, checkpoint_every=1), tmp_path / "run")
+
+    saved = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in saved.values())
+
+
 def test_a_full_disk_fails_in_a_sentence_and_the_run_goes_on_when_there_is_room(cohort, tmp_path):
     resource = pytest.importorskip("resource", reason="file sizes can be limited on Unix only")
     unbroken = pretrain(settings(cohort), tmp_path / "unbroken")

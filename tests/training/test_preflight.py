@@ -2,7 +2,10 @@
 
 import json
 import re
+import shutil
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +13,9 @@ from napari_mmssl.cli.main import main
 from napari_mmssl.training.fine_tuning import FineTuning
 from napari_mmssl.training.preflight import together
 from napari_mmssl.training.pretraining import Pretraining
+from napari_mmssl.training.settings import DataSettings
 from napari_mmssl.workflows.configure import finetune_settings, pretrain_settings
+from napari_mmssl.workflows.material import gather
 from napari_mmssl.workflows.preflight import preflight
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -88,6 +93,19 @@ def test_a_fine_tuning_that_does_not_fit_gets_a_proposal(cohort, monkeypatch):
     found = preflight(finetune_settings(flags=flags))
 
     assert (found.fits, found.proposal) == (False, ("optimisation.accumulate=2",))
+
+
+def test_people_with_nothing_drawn_do_not_keep_a_fine_tuning_from_being_tried(cohort, tmp_path):
+    """As in cohorts of lesions that most people do not have."""
+    healthy = shutil.copytree(cohort, tmp_path / "cohort")
+    split = gather(healthy, DataSettings(), 0, labelled=True).split
+    for subject in split.train[:-1]:
+        for file in healthy.glob(f"{subject}/seg.nii.gz"):
+            label = nib.load(file)
+            nib.save(nib.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine), file)
+    flags = {"cohort": str(healthy), "data": {"patch": [16, 16, 16]}, "optimisation": {"batch_size": 1}}
+
+    assert preflight(finetune_settings(flags=flags)).step_s > 0
 
 
 @pytest.mark.parametrize(("loaders", "step_s"), [(0, 1.5), (1, 1.0), (2, 0.5), (8, 0.5)])
