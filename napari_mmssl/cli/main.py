@@ -65,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MmsslError as error:
         print(f"mmssl {args.command}: {_on_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        # Any folder that is named may be closed to who names it.
+        reached = _on_one_line(f"cannot reach '{error.filename}': {error.strerror}")
+        print(f"mmssl {args.command}: {reached}; ask for access, or name another place", file=sys.stderr)
+        return MmsslError.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

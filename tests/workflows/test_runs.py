@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -215,3 +217,25 @@ def test_what_is_no_order_is_passed_over(tmp_path, text):
     wanted = run.request("stop")
 
     assert [request.id for request in run.pending()] == [wanted]
+
+
+#: Root may do anything, unless it gives that up.
+_AS_OTHERS = ("--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are closed in another way there")
+@pytest.mark.parametrize("words", [["runs", "list"], ["runs", "resume"], ["predict", "x", "--out", "x", "--weights"]])
+def test_what_one_may_not_reach_is_one_sentence(tmp_path, words):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    command = [sys.executable, "-m", "napari_mmssl", *words, str(closed)]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("nothing is closed to this user")
+        command = ["setpriv", *_AS_OTHERS, *command]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    closed.chmod(0o700)  # or it could not be cleared away
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert str(closed) in done.stderr
