@@ -45,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
     """Align, or take label maps back."""
     from napari_mmssl.errors import ConfigError
 
+    if args.back is None and args.on is not None:
+        raise ConfigError("--on says onto which scan label maps go back; name the aligned cohort with --back too")
     if args.back is not None:
+        if args.to is not None or args.case or args.json:
+            raise ConfigError("--back takes all label maps of a folder back; leave out --to, --case and --json")
         from napari_mmssl.workflows.align_back import align_back
 
         for path in align_back(args.path, args.back, args.out, args.on):

@@ -55,8 +55,12 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.tolerance >= 0:  # nor NaN
         raise ConfigError(f"--tolerance is a distance in mm, 0 or more, got {args.tolerance:g}")
+    if args.subsets and args.regions is not None:
+        raise ConfigError("--subsets compares in the coding that the network learned; leave out --regions")
     if args.subsets:
         return _print_subsets(args)
+    if args.missing != "drop":
+        raise ConfigError("--missing says what stands in for modalities that --subsets leaves out; add --subsets")
     record = read_record(args.predictions)
     found: Evaluation | ValuesEvaluation
     if record is not None and gives_values(record):

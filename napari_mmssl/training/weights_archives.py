@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def _unpacked(file: Path, _changed_ns: int, size: int) -> Path:
                 _put(aside, folder)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"'{file}' is not a file of exported weights, or damaged: {error}") from error
     except OSError as error:
         raise WriteError(f"cannot unpack '{file}' in '{shelf}': {error.strerror or error}") from error

@@ -258,6 +258,9 @@ def test_label_maps_from_elsewhere_are_refused(cohort, tmp_path):
     write_label_map(tmp_path / "drawn/a.nii.gz", LabelMap(ball(MOVING), MOVING))
     with pytest.raises(GeometryError, match="aligned grid"):
         align_back(tmp_path / "drawn", tmp_path / "out", tmp_path / "back")
+    back = ["align", str(tmp_path / "drawn"), "--out", str(tmp_path / "back")]
+    assert main([*back, "--back", str(tmp_path / "out"), "--case", "a"]) == 2
+    assert main([*back, "--to", "t1", "--on", "t1"]) == 2
     with pytest.raises(ReadError, match="no file or folder"):
         align_back(tmp_path / "nowhere", tmp_path / "out", tmp_path / "back")
     (tmp_path / "out/align.json").write_text('{"format": 99, "cases": {}}')

@@ -235,3 +235,9 @@ def test_classes_are_called_as_the_references_call_them(folders):
         "lesion (1)",
         "lesion (3)",
     ]
+
+
+@pytest.mark.parametrize("words", [["--missing", "zero"], ["--subsets", "--regions", "lesion"]])
+def test_flags_that_would_not_be_heeded_are_refused(tmp_path, capsys, words):
+    assert main(["evaluate", str(tmp_path), str(tmp_path), *words]) == 2
+    assert "--subsets" in capsys.readouterr().err

@@ -301,7 +301,13 @@ def test_a_file_cut_short_and_a_file_of_something_else_are_refused(tmp_path):
     (tmp_path / "short.zip").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "scan.nii.gz").write_bytes(b"no zip")
 
-    for name in ("short.zip", "scan.nii.gz"):
+    with zipfile.ZipFile(tmp_path / "made.zip") as archive:
+        member = archive.getinfo("card.json")
+    bent = bytearray(whole)
+    bent[member.header_offset + 30 + len(member.filename)] = 0x07  # a kind of block that there is not
+    (tmp_path / "bent.zip").write_bytes(bent)
+
+    for name in ("short.zip", "scan.nii.gz", "bent.zip"):
         with pytest.raises(CheckpointError, match="not a file of exported weights, or damaged"):
             unpacked(tmp_path / name)
 
