@@ -139,13 +139,15 @@ def missing_from(
     Raises
     ------
     ConfigError
-        If there is no such policy, or it needs generators and there are none.
+        If there is no such policy, or generators are needed and missing or the other way round.
     CheckpointError
         If the templates are damaged.
     """
     if policy not in get_args(MissingPolicy):
         raise ConfigError(unknown_name("policy for missing modalities", policy, get_args(MissingPolicy)))
     known = cast(MissingPolicy, policy)
+    if generators and known != "synthesised":
+        raise ConfigError(f"--generators serve --missing synthesised, and {known} was asked for; leave one of them out")
     if known == "synthesised":
         if not generators:
             raise ConfigError(

@@ -94,7 +94,7 @@ def draw_painting(rng: np.random.Generator, shape: Shape, *, inner: bool, most: 
     """Return which voxels are painted over: boxes (``inner``), or all but boxes; at most a share of ``most``.
 
     Boxes may overlap. A box that would paint too much (inner) is left out; as long as too much is outside, boxes are
-    added (outer), the last one large enough if need be.
+    added (outer), and where ten of them leave too much, nothing is painted.
     """
     boxes = np.zeros(shape, dtype=bool)
     for _ in range(_BOXES):

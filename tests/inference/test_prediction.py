@@ -9,6 +9,7 @@ from trained_networks import write_network
 
 from napari_mmssl.cohorts.find import find_cohort
 from napari_mmssl.errors import CheckpointError, ConfigError
+from napari_mmssl.inference.missing import missing_from
 from napari_mmssl.inference.prediction import draw, load_predictor, load_predictors
 from napari_mmssl.tasks.conventions import BRATS_2018
 
@@ -107,3 +108,8 @@ def test_a_damaged_card_is_refused_in_a_sentence(tmp_path, name, value):
     (weights / "card.json").write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match=rf"damaged \(it lacks '{name}'"):
         load_predictor(weights, CPU)
+
+
+def test_generators_that_would_not_be_asked_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--missing synthesised"):
+        missing_from("zero", tmp_path, [tmp_path])
