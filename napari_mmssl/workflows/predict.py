@@ -241,7 +241,8 @@ def _map_drawer(
             entropy=extras.entropy,
             between=between,
         )
-        volumes = {_probability_file(out, case.id, name): volume for name, volume in drawing.probabilities.items()}
+        files = _probability_files(out, case.id, list(drawing.probabilities))
+        volumes = dict(zip(files, drawing.probabilities.values(), strict=True))
         if drawing.entropy is not None:
             volumes[out / "entropy" / f"{case.id}.nii.gz"] = drawing.entropy
         try:
@@ -258,9 +259,11 @@ def _map_drawer(
     return draw_case
 
 
-def _probability_file(out: Path, case_id: str, class_name: str) -> Path:
-    word = "".join(letter if letter.isalnum() else "-" for letter in class_name.lower())
-    return out / "probabilities" / f"{case_id}_{word}.nii.gz"
+def _probability_files(out: Path, case_id: str, class_names: Sequence[str]) -> list[Path]:
+    """Return a file for each class; what two names become alike gets the number of the class behind it."""
+    words = ["".join(letter if letter.isalnum() else "-" for letter in name.lower()) for name in class_names]
+    told = [f"{word}-{n}" if words.count(word) > 1 else word for n, word in enumerate(words, start=1)]
+    return [out / "probabilities" / f"{case_id}_{word}.nii.gz" for word in told]
 
 
 def _value_teller(

@@ -9,6 +9,7 @@ from trained_networks import write_network
 
 from napari_mmssl.cli.main import main
 from napari_mmssl.errors import MmsslError
+from napari_mmssl.tasks.conventions import one_per_value
 from napari_mmssl.training.run_folder import RunFolder
 from napari_mmssl.volumes.image_files import read_header, read_label_map, read_volume
 from napari_mmssl.workflows.predict import Extras, predict
@@ -42,6 +43,15 @@ def test_probabilities_and_entropy_of_an_ensemble_lie_on_the_grid_of_the_scans(c
     assert np.unique(labels.array).tolist() == [0, 1]
     assert unsure.array[np.abs(lesion.array - 0.5) < 0.01].min() > 0.99
     assert json.loads((out / "predictions.json").read_text())["weights"] == [str(path) for path in networks]
+
+
+def test_classes_whose_names_differ_in_signs_alone_have_files_of_their_own(cohort, tmp_path):
+    weights = write_network(tmp_path / "weights", 0, convention=one_per_value({1, 2}, {1: "tumour +", 2: "tumour -"}))
+
+    predict(cohort, weights, tmp_path / "out", case_ids=["sub-01"], extras=Extras(probabilities=True), device="cpu")
+
+    written = sorted(file.name for file in (tmp_path / "out" / "probabilities").iterdir())
+    assert written == ["sub-01_tumour---1.nii.gz", "sub-01_tumour---2.nii.gz"]
 
 
 @pytest.mark.parametrize("missing", ["drop", "zero"])
