@@ -62,7 +62,7 @@ def starting(out: Path, kind: str, table: dict[str, Any], *, resume: bool = Fals
 
 
 def _logged(run: RunFolder, *, resume: bool) -> Iterator[RunFolder]:
-    log = logging.FileHandler(run.path / "log.txt")
+    log = logging.FileHandler(run.path / "log.txt", encoding="utf-8")
     log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     # A line that cannot be logged, on a full disk, is no reason to print a traceback over the sentence that says so.
     log.handleError = lambda record: None  # type: ignore[method-assign]
