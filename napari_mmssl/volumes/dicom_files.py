@@ -263,7 +263,7 @@ def _slice(path: Path, n: int, dataset: Any, frame: Any, problem: str, damage: s
         image_type=tuple(str(word) for word in frame.get("ImageType") or ()),
         description=tuple(words.split()),
         contrast=bool(dataset.get("ContrastBolusAgent")),
-        number=int(dataset.get("InstanceNumber") or 0),
+        number=int(read_number(dataset.get("InstanceNumber")) or 0),
         shape=(int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
         position=position,
         row=row,

@@ -146,6 +146,9 @@ def _open(path: Path) -> Any:
         raise ReadError("it is no NIfTI file, or its header is damaged or cut") from error
     if not isinstance(image, nib.AnalyzeImage):  # which all of NIfTI's are
         raise ReadError(f"it is {type(image).__name__.removesuffix('Image')}, not NIfTI; convert it to NIfTI")
+    # Of a pair the voxels are a file of their own.
+    if not (voxels := _voxel_file(image)).is_file():
+        raise ReadError(f"its voxels should lie in '{voxels.name}' beside it, and there is no such file")
     return image
 
 

@@ -249,6 +249,14 @@ def test_a_nifti_pair_is_read_from_either_of_its_files(tmp_path, rng):
     assert [is_image(tmp_path / name) for name in ("v.hdr", "v.img")] == [True, False]
 
 
+def test_half_a_nifti_pair_names_the_other_half(tmp_path):
+    nib.save(nib.Nifti1Pair(np.zeros((3, 4, 5), np.int16), np.eye(4)), tmp_path / "v.hdr")
+    (tmp_path / "v.img").unlink()
+    for read in (read_header, read_volume):
+        with pytest.raises(ReadError, match=r"v\.hdr.*its voxels should lie in 'v\.img'"):
+            read(tmp_path / "v.hdr")
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32, np.float64])
 def test_float_and_large_label_files_with_whole_numbers_are_label_maps(tmp_path, dtype):
     array = np.array([0, 1, 4, 4, 0, 2, 1, 1]).reshape(2, 2, 2)

@@ -41,6 +41,20 @@ def test_every_way_to_write_bytes_gives_the_same_voxels(tmp_path, write, name):
     np.testing.assert_array_equal(read_series(tmp_path).array, [PIXELS - 24] * 3)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR IS")
+def test_a_number_of_a_slice_that_is_none_keeps_nobody_from_reading(tmp_path):
+    """Where slices lie says their order; the number only tells repeats apart."""
+    for n, place in enumerate(places(3)):
+        ds = dataset(PIXELS + n, place)
+        # What pydicom refuses to write, scanners have written.
+        ds.add_new("InstanceNumber", "LO", f"{n}A")
+        ds.save_as(tmp_path / f"{n}.dcm", enforce_file_format=True)
+        raw = (tmp_path / f"{n}.dcm").read_bytes()
+        assert raw.count(b"\x20\x00\x13\x00LO") == 1
+        (tmp_path / f"{n}.dcm").write_bytes(raw.replace(b"\x20\x00\x13\x00LO", b"\x20\x00\x13\x00IS"))
+    np.testing.assert_array_equal(read_series(tmp_path).array, [PIXELS + n for n in range(3)])
+
+
 def test_twelve_bits_with_a_sign_or_with_an_overlay_above_them(tmp_path):
     values = (np.arange(35).reshape(7, 5) * 57 - 1000).astype(np.int16)
     for n, place in enumerate(places(2)):
