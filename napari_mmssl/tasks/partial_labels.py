@@ -18,6 +18,8 @@ SOME_CLASS = 254
 UNKNOWN = 255
 #: What marks ``SOME_CLASS`` in a label map on its way to the network; no coding has such a value.
 _SOME_VALUE = 30_000
+#: All values of a label map that is most likely a lesion drawn in one piece.
+_WHOLE = ({1}, {255})
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,30 @@ def with_unknown(convention: LabelConvention, unknown: Collection[int]) -> Label
     return PartialConvention(**fields, unknown=tuple(sorted(unknown)))
 
 
+def doubt_of_whole(values: Collection[int], convention: LabelConvention) -> str:
+    """Return a remark on a reference that may be a whole lesion, which says nothing of single classes; or ``""``.
+
+    Parameters
+    ----------
+    values
+        All label values that the reference holds.
+    convention
+        What scores are told of. With one class there is nothing to confuse.
+    """
+    if len(convention.classes) < 2 or {int(value) for value in values if value != 0} not in _WHOLE:
+        return ""
+    return (
+        "holds one value alone, as a lesion drawn in one piece does; if it is one, only scores of all classes together "
+        "mean something"
+    )
+
+
 def drawn_whole(values_by_case: Mapping[str, Collection[int]]) -> set[str]:
     """Return the cases that hold one value alone, 1 or 255, in a cohort where others hold more: whole lesions."""
     values = {case: {int(value) for value in met if value != 0} for case, met in values_by_case.items()}
     if not any(len(met) > 1 for met in values.values()):
         return set()
-    return {case for case, met in values.items() if met in ({1}, {255})}
+    return {case for case, met in values.items() if met in _WHOLE}
 
 
 def mark_whole(cases: Sequence["PreparedCase"], whole: Collection[str]) -> list["PreparedCase"]:

@@ -18,6 +18,7 @@ from napari_mmssl.errors import ConfigError, GeometryError, LayoutError, ReadErr
 from napari_mmssl.metrics.overlap import dice
 from napari_mmssl.metrics.surface_distance import percentile_95, share_within, surface_distances_mm
 from napari_mmssl.tasks.conventions import READY, LabelConvention, choose_for, named, read_table
+from napari_mmssl.tasks.partial_labels import doubt_of_whole
 from napari_mmssl.volumes.geometry import two_grids
 from napari_mmssl.volumes.image_files import is_image, read_label_map, stem
 from napari_mmssl.volumes.reindex import in_order_of, same_voxels
@@ -150,6 +151,7 @@ def evaluate(
         if regions is None and convention.name in READY and convention.name != "lesion":
             _refuse_other_codings(cohort, values)
     progress(len(cases), len(pairs))
+    notes += _doubts(values, convention)
     if all(result.trained_on for result in cases.values()):
         notes.append("the network was trained on every one of these cases, so there is no honest mean")
     return Evaluation(convention, cases, tuple(notes), tolerance_mm)
@@ -261,6 +263,11 @@ def _refuse_other_codings(cohort: Cohort, values: dict[str, set[int]]) -> None:
     """Refuse references that cannot all be in one coding: their mean would mix different things."""
     if set().union(*values.values()) - {0}:
         choose_for(cohort, values)
+
+
+def _doubts(values: dict[str, set[int]], convention: LabelConvention) -> list[str]:
+    doubts = {case: doubt_of_whole(met, convention) for case, met in values.items()}
+    return [f"the reference of '{case}' {doubt}" for case, doubt in doubts.items() if doubt]
 
 
 def _values(label_map: LabelMap) -> set[int]:

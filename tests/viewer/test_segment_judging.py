@@ -213,6 +213,20 @@ def test_a_label_map_made_elsewhere_is_scored_in_the_classes_that_it_names(widge
     assert "2 classes more" in measured.remark
 
 
+def test_scores_against_a_lesion_drawn_in_one_piece_are_told_with_their_doubt(widget, tmp_path):
+    case = widget.session.case
+    drawn = read_elsewhere(case.label.path, case)
+    classes = tuple(LabelClass(value, f"class {value}", "#d55e00") for value in np.unique(drawn.labels.array) if value)
+    whole = LabelMap((drawn.labels.array > 0).astype(np.uint8), drawn.labels.geometry)
+    drawn = replace(drawn, labels=replace(drawn.labels, classes=classes), reference=whole)
+
+    measured = measure(drawn, drawn.labels, together=True)
+
+    assert len(classes) > 1
+    assert "holds one value alone" in measured.remark
+    assert not measured.difference.where.array[drawn.labels.array == 0].any()
+
+
 def test_the_brush_begins_with_a_class_that_there_is(widget, qtbot, tmp_path):
     labels = read_label_map(widget.session.case.label.path)
     four = LabelMap((labels.array == 4).astype(np.uint8) * 4, labels.geometry, (LabelClass(4, "enhancing", "#f0e442"),))

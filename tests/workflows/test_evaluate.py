@@ -113,6 +113,19 @@ def test_there_is_no_mean_when_every_case_was_trained_on(folders):
     json.dumps(found, allow_nan=False)
 
 
+def test_a_reference_of_one_value_is_doubted_where_classes_are_told_apart(folders):
+    whole = (TUMOUR > 0).astype(np.uint8)
+    found = evaluate(*folders({"a": whole}, {"a": TUMOUR}))
+    assert found.cases["a"].regions["WT"].dice == 1.0
+    assert any("reference of 'a' holds one value alone" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("reference", "coding"), [(TUMOUR, BRATS_2018), ((TUMOUR > 0).astype(np.uint8), LESION)])
+def test_no_other_reference_is_doubted(folders, reference, coding):
+    found = evaluate(*folders({"a": reference}, {"a": reference}, convention=coding))
+    assert not any("one value alone" in note for note in found.notes)
+
+
 def test_label_maps_made_elsewhere_are_compared_in_the_coding_of_the_references(folders):
     found = evaluate(*folders({"a": TUMOUR}, {"a": TUMOUR}, convention=None)).to_json()
     assert found["convention"] == "brats2018"

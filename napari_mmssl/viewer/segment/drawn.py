@@ -11,6 +11,7 @@ from napari_mmssl.cohorts.case import Case
 from napari_mmssl.cohorts.reading import read_label
 from napari_mmssl.errors import GeometryError, MmsslError, ReadError
 from napari_mmssl.tasks.conventions import LabelConvention, one_per_value, read_table
+from napari_mmssl.tasks.partial_labels import doubt_of_whole
 from napari_mmssl.viewer.layers.layer_data import values_in
 from napari_mmssl.volumes.image_files import read_label_map, read_volume
 from napari_mmssl.volumes.reindex import how_apart, reindexed
@@ -154,8 +155,17 @@ def measure(drawn: Drawn, labels: LabelMap, *, together: bool) -> Measured:
         difference = compare_label_maps(labels, drawn.reference, meaning)
     except MmsslError as error:
         return Measured(lesions, None, f"no scores: {error}")
-    remark = "" if meaning is None or table is not None else _left_aside(drawn.reference, meaning, drawn.file)
-    return Measured(lesions, difference, remark)
+    return Measured(lesions, difference, _remark(drawn, drawn.reference, meaning))
+
+
+def _remark(drawn: Drawn, reference: LabelMap, meaning: LabelConvention | None) -> str:
+    """Return what should be known before the scores are believed."""
+    if meaning is None:
+        return ""
+    doubt = doubt_of_whole(values_in(reference.array), meaning)
+    if doubt:
+        return f"the label map of the case {doubt}"
+    return "" if "convention" in drawn.record else _left_aside(reference, meaning, drawn.file)
 
 
 def _named_classes(drawn: Drawn, labels: LabelMap) -> LabelConvention | None:
